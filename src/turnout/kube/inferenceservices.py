@@ -7,7 +7,18 @@ from typing import Any
 
 from turnout.errors import SpecError
 
-__all__ = ["ENDPOINT", "DIGEST", "RUN", "SNAPSHOT", "COMMIT", "Version", "build", "condition", "is_ready", "service_name"]
+__all__ = [
+    "COMMIT",
+    "DIGEST",
+    "ENDPOINT",
+    "RUN",
+    "SNAPSHOT",
+    "Version",
+    "build",
+    "condition",
+    "is_ready",
+    "service_name",
+]
 
 ENDPOINT = "turnout.dev/endpoint"
 DIGEST = "turnout.dev/digest"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +11,16 @@ from pydantic.alias_generators import to_camel
 
 from turnout.errors import SpecError
 
-__all__ = ["API_VERSION", "Guardrails", "Policy", "TurnoutSpec", "build", "default_host", "parse_duration_us", "read_spec"]
+__all__ = [
+    "API_VERSION",
+    "Guardrails",
+    "Policy",
+    "TurnoutSpec",
+    "build",
+    "default_host",
+    "parse_duration_us",
+    "read_spec",
+]
 
 API_VERSION = "turnout.dev/v1alpha1"
 
@@ -68,7 +78,7 @@ class Policy(_Model):
     @field_validator("steps")
     @classmethod
     def _rise(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
-        if any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
             raise ValueError(f"steps must rise strictly, found {list(steps)}")
         return steps
 
@@ -111,4 +121,9 @@ def build(
     spec: dict[str, Any] = {"challengers": challengers, "policy": policy}
     if host:
         spec["host"] = host
-    return {"apiVersion": API_VERSION, "kind": "Turnout", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Turnout",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
