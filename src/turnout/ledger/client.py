@@ -62,7 +62,7 @@ class LedgerClient:
             return False
         return True
 
-    # ---- predictions -------------------------------------------------------------------------------------------------
+    # ---- predictions ---------------------------------------------------------------------------------------------
 
     def events(
         self,
@@ -76,7 +76,7 @@ class LedgerClient:
         final: bool = False,
     ) -> Json:
         """Send prediction records of one log; without records it is a heartbeat that moves the watermark."""
-        body = {"log": log, "namespace": namespace, "endpoint": endpoint, "version": version}
+        body: Json = {"log": log, "namespace": namespace, "endpoint": endpoint, "version": version}
         body |= {"watermark_us": watermark_us, "final": final, "events": events or []}
         return self._call("POST", "/v1/events", body=body)
 
@@ -96,7 +96,7 @@ class LedgerClient:
         cursor: str | None = None,
     ) -> Json:
         """Records, newest first: `{"predictions": [...], "cursor": opaque or null at the end}`."""
-        query = {"endpoint": endpoint, "namespace": namespace, "version": version, "labelled": labelled}
+        query: Json = {"endpoint": endpoint, "namespace": namespace, "version": version, "labelled": labelled}
         query |= {"since_us": since_us, "limit": limit, "cursor": cursor}
         return self._call("GET", "/v1/predictions", query=query)
 
@@ -108,7 +108,7 @@ class LedgerClient:
         """What put its version in front of that request: the record's head and the audit rows."""
         return self._call("GET", f"/v1/predictions/{_segment(prediction_id)}/lineage")
 
-    # ---- feedback ----------------------------------------------------------------------------------------------------
+    # ---- feedback ------------------------------------------------------------------------------------------------
 
     def feedback(
         self,
@@ -140,7 +140,7 @@ class LedgerClient:
         body = _given(label=label, score=score, comment=comment, by=by, namespace=namespace, endpoint=endpoint)
         return self._call(method, "/v1/feedback", body={"caller_id": caller_id, **body})
 
-    # ---- turnouts ----------------------------------------------------------------------------------------------------
+    # ---- turnouts ------------------------------------------------------------------------------------------------
 
     def evidence(
         self,
@@ -156,7 +156,7 @@ class LedgerClient:
         limit: int = 10_000,
     ) -> Json:
         """The next frozen units of two versions after `cursor`."""
-        query = {"namespace": namespace, "champion": champion, "challenger": challenger, "kind": kind}
+        query: Json = {"namespace": namespace, "champion": champion, "challenger": challenger, "kind": kind}
         query |= {"cursor": cursor, "since_us": since_us, "window_us": window_us, "limit": limit}
         return self._call("GET", f"/v1/turnouts/{_segment(turnout)}/evidence", query=query)
 
@@ -199,7 +199,7 @@ class LedgerClient:
         body = {"log": log, "watermark_us": watermark_us, "final": final, "events": events}
         return self._call("POST", "/v1/gateway-log", body=body)
 
-    # ---- one way in and out --------------------------------------------------------------------------------------------
+    # ---- one way in and out --------------------------------------------------------------------------------------
 
     def _call(self, method: str, path: str, *, query: Json | None = None, body: Json | None = None) -> Json:
         try:

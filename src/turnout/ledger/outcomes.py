@@ -5,8 +5,8 @@ How a label meets a predicted value:
 - Numbers compare as numbers: 7 equals 7.0. Strings compare as strings: "cat" equals "cat", "7" does not equal "7.0".
 - A number and a string are equal when the string is the decimal form of that number: people post "7" from a CSV.
 - true and false are 1 and 0, as in the tensors that carry them.
-- Where the first output is a floating point value the model is a regression: being exactly equal means nothing there, so
-  a label alone has no outcome. It is kept for training and reports; a `score` gives the outcome.
+- Where the first output is a floating point value the model is a regression: being exactly equal means nothing there,
+  so a label alone has no outcome. It is kept for training and reports; a `score` gives the outcome.
 """
 
 from __future__ import annotations
