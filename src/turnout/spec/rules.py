@@ -1,0 +1,106 @@
+"""Mistakes of a spec that concern more than one field.
+
+They are looked for in the plain data, not in the finished types, so that they are reported together with whatever
+else is wrong; every rule therefore stays silent about data of a shape that the types reject anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from turnout.spec.text import Path, Problem
+
+__all__ = ["check", "did_you_mean", "items", "mapping"]
+
+_METRICS = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "string": (str,),
+    "bool": (bool,),
+    "datetime": (str,),
+}
+
+
+def check(data: dict[str, Any]) -> Iterator[Problem]:
+    """Every mistake between fields."""
+    yield from _names_given_twice(data, "sources")
+    yield from _names_given_twice(data, "candidates")
+    yield from _keys(data)
+    yield from _label(data)
+    yield from _metric(data)
+    for name, rule in mapping(mapping(data.get("checks")).get("columns")).items():
+        yield from _column(("checks", "columns", name), mapping(rule))
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The value if it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing when no known word is near."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _names_given_twice(data: dict[str, Any], block: str) -> Iterator[Problem]:
+    seen: dict[Any, int] = {}
+    for index, item in enumerate(items(data.get(block))):
+        name = mapping(item).get("name")
+        if isinstance(name, str) and seen.setdefault(name, index) != index:
+            yield Problem((block, index, "name"), f"'{name}' is also the name of {block}[{seen[name]}]")
+
+
+def _keys(data: dict[str, Any]) -> Iterator[Problem]:
+    keys = items(data.get("keys"))
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            yield Problem(("keys", index), f"'{key}' is named twice")
+        if isinstance(key, str) and any(fnmatchcase(key, str(pattern)) for pattern in items(data.get("drop"))):
+            yield Problem(("keys", index), f"'{key}' is also in drop; a key is never a feature and need not be dropped")
+    if not keys and len(items(data.get("sources"))) > 1:
+        yield Problem(("keys",), "several sources are joined on keys; name at least one column that all of them have")
+
+
+def _label(data: dict[str, Any]) -> Iterator[Problem]:
+    label = data.get("label")
+    if not isinstance(label, str):
+        return
+    if label in items(data.get("keys")):
+        yield Problem(("label",), f"'{label}' is also a key; what is to be predicted cannot identify the row")
+    if any(fnmatchcase(label, str(pattern)) for pattern in items(data.get("drop"))):
+        yield Problem(("label",), f"'{label}' is also in drop")
+
+
+def _metric(data: dict[str, Any]) -> Iterator[Problem]:
+    task, metric = data.get("task"), data.get("metric")
+    if task not in _METRICS:
+        return
+    known = [name for names in _METRICS.values() for name in names]
+    if metric in known and metric not in _METRICS[task]:
+        yield Problem(("metric",), f"'{metric}' does not measure a {task}; choose from {', '.join(_METRICS[task])}")
+    if task == "regression" and mapping(data.get("split")).get("method") == "stratified":
+        yield Problem(("split", "method"), "'stratified' needs classes; a regression is split at 'random'")
+
+
+def _column(path: Path, rule: dict[str, Any]) -> Iterator[Problem]:
+    kind, low, high = rule.get("type"), rule.get("min"), rule.get("max")
+    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+        yield Problem((*path, "min"), f"min {low} is above max {high}")
+    for bound in ("min", "max"):
+        if kind in {"string", "bool", "datetime"} and rule.get(bound) is not None:
+            yield Problem((*path, bound), f"only numbers have a {bound}, and the type is {kind}")
+    wanted = _PYTHON_TYPES.get(kind) if isinstance(kind, str) else None
+    for index, value in enumerate(items(rule.get("values"))):
+        if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and kind != "bool")):
+            yield Problem((*path, "values", index), f"{value!r} is not of the column's type {kind}")
