@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -85,7 +85,10 @@ class Owned:
 
 
 # Inside the class below, `list` is a method.
-_Objects, _Changes, _Keys, _AllOwned = list[Object], list[Change], list[Key], list[Owned]
+_Objects: TypeAlias = list[Object]
+_Changes: TypeAlias = list[Change]
+_Keys: TypeAlias = list[Key]
+_AllOwned: TypeAlias = list[Owned]
 
 
 class Subscription:
