@@ -20,7 +20,12 @@ ASSIGNED = "x-turnout-assigned"
 FORCED = "x-turnout-version"
 REV = "turnout.dev/rev"
 
-GATEWAY = {"name": "kserve-ingress-gateway", "namespace": "kserve"}
+GATEWAY = {
+    "group": "gateway.networking.k8s.io",
+    "kind": "Gateway",
+    "name": "kserve-ingress-gateway",
+    "namespace": "kserve",
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The Turnout controller: observe, decide, act, report. Level-triggered, safe to run twice."""
