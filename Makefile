@@ -1,0 +1,60 @@
+# Every command does its own set-up. `make help` lists them.
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+READY := .venv/.ready
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint format up down bench lock compile clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
+
+setup: $(READY) ## Make the virtual environment .venv from requirements.lock
+
+# --without-pip and pip's --python need neither root nor Debian's python3-venv.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+demo: $(READY) ## Tell the whole story on real data (KEEP=1 leaves it running)
+	$(BIN)/turnout demo $(if $(KEEP),--keep)
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(READY) ## Run all tests, also those that take minutes
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+compile: $(READY) ## Compile the pipelines to YAML
+	$(BIN)/python -m pipelines.compile
+
+up: $(READY) ## Start the embedded engine
+	$(BIN)/turnout up
+
+down: $(READY) ## Stop the embedded engine
+	$(BIN)/turnout down
+
+bench: $(READY) ## Run the benchmarks; tables here, figures in bench/out
+	$(BIN)/python -m bench
+
+lock: ## Resolve requirements.lock anew
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
+
+clean: ## Remove what was made here
+	rm -rf .venv .turnout bench/out
