@@ -9,7 +9,7 @@ KEEP ?=
 .PHONY: help setup demo test test-long lint format up down bench lock compile clean
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment .venv from requirements.lock
 

@@ -24,7 +24,9 @@ SETTINGS = (
     Setting("KUBECONFIG", "", "Kubernetes configuration; without it TURNOUT_HOME/kubeconfig, then the usual places."),
     Setting("TURNOUT_GATEWAY_URL", "", "Where the gateway answers; overrides what the ConfigMap turnout-config says."),
     Setting("TURNOUT_LEDGER_URL", "", "Where the ledger answers; overrides what the ConfigMap turnout-config says."),
-    Setting("TURNOUT_LEDGER_TOKEN_FILE", "", "File with the ledger's token; without it the Secret turnout-ledger is read."),
+    Setting(
+        "TURNOUT_LEDGER_TOKEN_FILE", "", "File with the ledger's token; without it the Secret turnout-ledger is read."
+    ),
     Setting("TURNOUT_MLFLOW_URI", "", "MLflow tracking URI; overrides what the ConfigMap turnout-config says."),
     Setting("TURNOUT_ARTIFACTS_URL", "", "Root of models and snapshots (file:// or s3://); overrides the ConfigMap."),
     Setting("TURNOUT_LOG_LEVEL", "INFO", "Level of the servers' logs: DEBUG, INFO, WARNING or ERROR."),

@@ -1,0 +1,117 @@
+"""`turnout run`, `runs`, `init` and `spec`: from a model.yaml to a version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from turnout import settings
+from turnout.cli.output import err, out, print_json, print_table
+from turnout.errors import Failed, InputError
+
+__all__ = ["register"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+spec_app = typer.Typer(no_args_is_help=True, help="What a model.yaml may say.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (init, run, runs):
+        app.command()(command)
+    app.add_typer(spec_app, name="spec")
+
+
+@spec_app.command()
+def schema() -> None:
+    """Print the JSON schema of model.yaml."""
+    from turnout import spec
+
+    print_json(spec.json_schema())
+
+
+@spec_app.command()
+def check(file: Annotated[Path, typer.Argument(help="A model.yaml.")]) -> None:
+    """Check a model.yaml: one line per mistake, exit code 2 when there is one."""
+    from turnout import spec
+
+    model = spec.load(file)
+    out.print(f"{file}: fine; endpoint {model.name}, {len(model.candidates)} candidates", soft_wrap=True)
+
+
+def init(
+    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
+    label: Annotated[str, typer.Option(help="The column to predict.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")] = Path("model.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Look at a table and write a commented model.yaml that runs as it is."""
+    from turnout.steps import inspect
+
+    if output.exists() and not force:
+        raise InputError(f"{output} exists already; --force overwrites it")
+    output.write_text(inspect.inspect(data, label, output=output))
+    out.print(f"wrote {output}; next: turnout run {output}", soft_wrap=True)
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="A model.yaml.")],
+    namespace: Annotated[str, typer.Option(help="Namespace of the InferenceService.")] = "default",
+    data_root: Annotated[
+        Path | None, typer.Option(help="Where relative source paths start; default: beside the file.")
+    ] = None,
+    no_gate: Annotated[bool, typer.Option("--no-gate", help="Register and deploy whatever the gate says.")] = False,
+    json: Json = False,
+) -> None:
+    """Run the compiled training pipeline: ingest, featurize, train, evaluate, gate, register, deploy."""
+    from turnout import runs as pipeline_runs
+
+    def progress(event: pipeline_runs.Progress) -> None:
+        if not json:
+            took = f"{event.seconds:6.1f} s" if event.seconds is not None else ""
+            out.print(f"  {event.step:<28} {event.state:<10} {took}", soft_wrap=True)
+
+    record = pipeline_runs.execute(file, namespace=namespace, gate=not no_gate, data_root=data_root, progress=progress)
+    if json:
+        print_json(record.as_dict())
+    if record.failure is not None:
+        step, sentence, log = record.failure
+        raise Failed(f"run {record.id}: step {step} failed: {sentence}\n  its log: {log}")
+    if not json:
+        out.print(f"run {record.id}: {record.outcome}", soft_wrap=True)
+
+
+def runs(
+    run_id: Annotated[str | None, typer.Argument(help="One run; without it all of them.")] = None,
+    log: Annotated[str | None, typer.Option("--log", help="Print the log of this step of the run.")] = None,
+    json: Json = False,
+) -> None:
+    """Show what was run: state and seconds per step, and the failing step's own error."""
+    from turnout import runs as pipeline_runs
+
+    if run_id is None:
+        rows = [
+            {**record.as_dict(), "error": record.failure[1] if record.failure else ""}
+            for record in pipeline_runs.list_runs(settings.home())
+        ]
+        print_table(rows, ["id", "state", "model", "seconds", "outcome", "error"], as_json=json)
+        return
+    record = pipeline_runs.get_run(settings.home(), run_id)
+    if log is not None:
+        err.print(str(record.log_of(log)), soft_wrap=True)
+        typer.echo(record.log_of(log).read_text(errors="replace"), nl=False)
+        return
+    if json:
+        print_json(record.as_dict())
+        return
+    print_table(
+        record.as_dict()["steps"],
+        ["name", "state", "seconds", "error"],
+        as_json=False,
+        title=f"{record.id}: {record.state}",
+    )
+    if record.failure is not None:
+        step, sentence, path = record.failure
+        out.print(f"{step} failed: {sentence}\nlog: {path}", soft_wrap=True)

@@ -1,0 +1,108 @@
+"""`turnout predict`, `feedback` and `trace`: predictions and what became of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from turnout.cli.output import out, print_json, print_table
+from turnout.errors import Failed, InputError, Unavailable
+
+__all__ = ["register"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (predict, feedback, trace):
+        app.command()(command)
+
+
+def predict(
+    endpoint: Annotated[str, typer.Argument(help="Name of a Turnout, e.g. digits.")],
+    rows: Annotated[str, typer.Argument(help='Rows as JSON, e.g. "[[0, 1.5, 3]]" or "[{\\"age\\": 3}]".')],
+    namespace: Annotated[str, typer.Option(help="Namespace of the endpoint.")] = "default",
+    version: Annotated[str | None, typer.Option(help="Ask this version, not whom the traffic split chooses.")] = None,
+) -> None:
+    """Ask an endpoint, through the gateway, for predictions."""
+    import httpx
+
+    from turnout.kube import client, discovery
+
+    instances = _rows(rows)
+    kube = client.connect()
+    addresses = discovery.discover(kube)
+    turnout = kube.get("Turnout", endpoint, namespace=namespace)
+    host = str((turnout.get("status") or {}).get("url", "")).removeprefix("http://")
+    headers = {"Host": host, **({"x-turnout-version": version} if version else {})}
+    url = f"{addresses.gateway_url}/v1/models/{endpoint}:predict"
+    try:
+        reply = httpx.post(url, json={"instances": instances}, headers=headers, timeout=30)
+    except httpx.TransportError as error:
+        raise Unavailable(f"the gateway at {addresses.gateway_url} does not answer: {error}") from error
+    if reply.status_code != httpx.codes.OK:
+        raise Failed(f"{host} answered {reply.status_code}: {reply.text.strip() or 'nothing'}")
+    print_json(
+        {
+            "predictions": reply.json()["predictions"],
+            "version": reply.headers.get("x-turnout-version"),
+            "id": reply.headers.get("x-turnout-id"),
+        }
+    )
+
+
+def _rows(text: str) -> list[Any]:
+    try:
+        rows = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"rows: JSON was wanted: {error}") from error
+    if not isinstance(rows, list):
+        raise InputError(f"rows: a list of rows was wanted, found {type(rows).__name__}")
+    return rows
+
+
+def feedback(
+    prediction: Annotated[str, typer.Argument(help="Id of a prediction (header x-turnout-id).")],
+    label: Annotated[str | None, typer.Option(help="The true label, as JSON; a bare word is a string.")] = None,
+    score: Annotated[float | None, typer.Option(min=0, max=1, help="An outcome in [0, 1] instead of a label.")] = None,
+    correct: Annotated[bool, typer.Option("--correct", help="Replace a label that was given before.")] = False,
+) -> None:
+    """Tell the ledger what was true."""
+    if (label is None) == (score is None):
+        raise InputError("exactly one of --label and --score was wanted")
+    given: dict[str, Any] = {"score": score} if score is not None else {"label": _label(str(label))}
+    print_json(_ledger().feedback(prediction, method="PUT" if correct else "POST", **given))
+
+
+def _label(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def trace(
+    prediction: Annotated[str, typer.Argument(help="Id of a prediction (header x-turnout-id).")], json: Json = False
+) -> None:
+    """Follow a prediction back: version, run, snapshot, source files and commit, and the decision that put it there."""
+    from turnout import lineage
+    from turnout.kube import client, discovery
+
+    kube = client.connect()
+    found = lineage.trace(prediction, ledger=_ledger(), kube=kube, mlflow_uri=discovery.discover(kube).mlflow_uri)
+    if json:
+        print_json(found.as_dict())
+        return
+    print_table(found.rows(), ["what", "which", "detail"], as_json=False)
+    out.print("")
+
+
+def _ledger() -> Any:
+    from turnout.kube import client, discovery
+    from turnout.ledger.client import LedgerClient
+
+    addresses = discovery.discover(client.connect())
+    return LedgerClient(addresses.ledger_url, addresses.ledger_token)

@@ -1,0 +1,189 @@
+"""The story, in order. It starts the parts, plays the clients, and waits; what happens is decided by the controller."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+
+from turnout import runs, settings
+from turnout.demo import checking, report, telling
+from turnout.demo.data import live_rows, write_digits
+from turnout.demo.traffic import Target, Traffic
+from turnout.demo.watching import Watcher
+from turnout.embedded import lifecycle
+from turnout.errors import Failed
+from turnout.kube import client, discovery
+from turnout.ledger.client import LedgerClient
+
+__all__ = ["Script", "tell"]
+
+ENDPOINT = "digits"
+_EXAMPLES = Path(__file__).parent / "digits"
+_VERDICT_TIMEOUT_S = 120.0
+_BUSY, _QUIET = 400.0, 40.0  # requests per second while a verdict is awaited, and while a model is trained
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is played. `expected` holds for the story as it is written; other files may end otherwise."""
+
+    first: Path
+    second: Path
+    third: Path
+    gate: bool
+    keep: bool
+    seed: int | None
+    expected: bool
+
+    @classmethod
+    def of(cls, *, first: Path | None, second: Path | None, gate: bool, keep: bool, seed: int | None) -> Self:
+        """The script with the given files in place of the usual ones."""
+        return cls(
+            first=first or _EXAMPLES / "naive-bayes.yaml",
+            second=second or _EXAMPLES / "forest.yaml",
+            third=_EXAMPLES / "forest-shuffled.yaml",
+            gate=gate,
+            keep=keep,
+            seed=seed,
+            expected=first is None and second is None and gate,
+        )
+
+
+@dataclass
+class Stage:
+    """What the story knows while it is told."""
+
+    home: Path
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+    records: list[runs.RunRecord] = field(default_factory=list)
+
+    @contextmanager
+    def phase(self, name: str, title: str) -> Iterator[None]:
+        """A named part of the story: announced, timed."""
+        self.console.print(f"\n[bold]{title}[/]")
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - began, 2)
+            self.console.print(f"  [dim]{self.seconds[name]:.1f} s[/]")
+
+
+def tell(script: Script, *, console: Console) -> bool:
+    """Play the script; returns whether it ended as it must.
+
+    Whatever happens, what was started is stopped (unless `keep`).
+    """
+    home = settings.home() / "demo"
+    began = time.monotonic()
+    stage = Stage(home, console)
+    # Steps, clients and controller find everything by this kubeconfig, never by one that the user has for a cluster.
+    os.environ.update({"TURNOUT_HOME": str(home), "KUBECONFIG": str(home / "kubeconfig")})
+    lifecycle.down(home)
+    shutil.rmtree(home, ignore_errors=True)
+    try:
+        ended_well = _play(script, stage, began)
+    except BaseException:
+        lifecycle.down(home)
+        raise
+    if script.keep:
+        for name, url in lifecycle.status(home).urls.items():
+            console.print(f"{name:12} {url}", soft_wrap=True)
+        console.print(f"export TURNOUT_HOME={home} KUBECONFIG={home / 'kubeconfig'}", soft_wrap=True)
+    else:
+        lifecycle.down(home)
+    return ended_well
+
+
+def _play(script: Script, stage: Stage, began: float) -> bool:
+    with stage.phase("up", "1. turnout up: the embedded engine"):
+        lifecycle.up(stage.home, gateway_port=0)
+        data = stage.home / "data"
+        write_digits(data / "data")
+    kube = client.connect()
+    addresses = discovery.discover(kube)
+    watcher = Watcher(kube, ENDPOINT)
+    watcher.start()
+    target = Target(
+        gateway_url=addresses.gateway_url,
+        host=f"{ENDPOINT}.{addresses.domain}",
+        model=ENDPOINT,
+        ledger_url=addresses.ledger_url,
+        ledger_token=addresses.ledger_token,
+    )
+    with stage.phase("run_v1", f"2. turnout run {script.first.name}: the first version"):
+        _run(script.first, stage, data, gate=True)
+        watcher.until(lambda s: bool(s.get("champion")), what="a first champion", timeout_s=30)
+    traffic = Traffic(target, live_rows(data / "data"), rate=_QUIET, seed=script.seed)
+    traffic.start()
+    try:
+        with stage.phase("run_v2", f"3. turnout run {script.second.name}: a challenger, while clients use the first"):
+            _run(script.second, stage, data, gate=script.gate)
+        with stage.phase("canary_v2", "4. the controller decides about it, from labels that arrive late"):
+            _await_verdict(stage, watcher, traffic)
+        with stage.phase(
+            "run_v3", f"5. turnout run {script.third.name}: trained on shuffled labels, gate off on purpose"
+        ):
+            _run(script.third, stage, data, gate=True)
+        with stage.phase("canary_v3", "6. the controller decides about it by the same mechanism"):
+            _await_verdict(stage, watcher, traffic)
+    finally:
+        traffic.stop()
+        watcher.stop()
+    with stage.phase("check", "7. every answered request is in the ledger exactly once"):
+        ledger = LedgerClient(addresses.ledger_url, addresses.ledger_token)
+        audit = checking.decisions(ledger, ENDPOINT)
+        books = checking.books(ledger, ENDPOINT, traffic.tally)
+    stage.seconds["total"] = round(time.monotonic() - began, 2)
+    result = checking.result(
+        records=stage.records,
+        audit=audit,
+        books=books,
+        tally=traffic.tally,
+        status=watcher.status,
+        seconds=stage.seconds,
+    )
+    checking.write(stage.home / "result.json", result)
+    page = report.write(stage.home, result, watcher.samples, audit)
+    telling.table(result, stage.console)
+    telling.trace(result, stage.console, kube=kube, ledger=ledger, mlflow_uri=addresses.mlflow_uri)
+    stage.console.print(f"\nreport  {page}\nresult  {stage.home / 'result.json'}", soft_wrap=True)
+    return telling.verdict(result, stage.console, expected=script.expected)
+
+
+def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
+    def progress(event: runs.Progress) -> None:
+        if event.seconds is not None:
+            stage.console.print(f"  {event.step:<24} {event.state:<10} {event.seconds:5.1f} s")
+
+    record = runs.execute(spec, namespace="default", gate=gate, data_root=data, progress=progress)
+    stage.records.append(record)
+    if record.failure is not None:
+        step, sentence, log = record.failure
+        raise Failed(f"run {record.id}: step {step} failed: {sentence}\n  its log: {log}")
+    stage.console.print(f"  {record.outcome}", soft_wrap=True)
+
+
+def _await_verdict(stage: Stage, watcher: Watcher, traffic: Traffic) -> None:
+    """Busy clients until the version of the last run was judged and, if promoted, has baked."""
+    version = stage.records[-1].version
+    if version is None:
+        stage.console.print("  the gate stopped it: no request ever reached it")
+        return
+    traffic.rate = _BUSY
+    decided = watcher.until(
+        lambda s: version in (s.get("judged") or {}) and s.get("phase") == "Stable",
+        what=f"a verdict about {version}",
+        timeout_s=_VERDICT_TIMEOUT_S,
+    )
+    traffic.rate = _QUIET
+    stage.console.print(f"  {version}: [bold]{decided['judged'][version]}[/], champion is {decided['champion']}")
