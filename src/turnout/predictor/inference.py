@@ -1,0 +1,187 @@
+"""Requests in, replies and records out: decode, one run of the model for all of them, encode. No I/O.
+
+Rows of all requests are stacked, because a run costs little more for fifty rows than for one. A request that cannot be
+decoded, or that the model refuses, fails alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from turnout.errors import Failed, TurnoutError
+from turnout.predictor.artifact import Signature
+from turnout.predictor.calls import Call, Dialect, tensor
+from turnout.predictor.model import Model
+from turnout.predictor.tensors import DATATYPES, Array
+
+__all__ = ["Identity", "Inference", "Outcome", "Request", "error_body"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose predictions these are: the part of every record that never changes."""
+
+    namespace: str
+    endpoint: str
+    version: str
+    pod: str
+
+
+@dataclass(slots=True)
+class Request:
+    """One request for a prediction, as the HTTP layer hands it over."""
+
+    dialect: Dialect
+    model: str
+    body: bytes
+    arrived_s: float  # time.perf_counter()
+    stamp: str | None = None
+    request_id: str | None = None
+    caller_id: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A reply, and the record of it; a refused request has no record."""
+
+    status: int
+    body: bytes
+    prediction_id: str = ""
+    record: bytes = b""  # the record's JSON from behind its time: the log gives the time when it writes
+    rows: int = 0
+
+
+class Inference:
+    """Answers requests for one model."""
+
+    def __init__(self, model: Model, identity: Identity) -> None:
+        self._model = model
+        self._label = model.manifest.outputs[0]
+        self._version = identity.version
+        self._same_in_every_record = orjson.dumps(
+            {
+                "namespace": identity.namespace,
+                "endpoint": identity.endpoint,
+                "version": identity.version,
+                "pod": identity.pod,
+            }
+        )[1:-1]
+
+    def process(self, requests: Sequence[Request]) -> list[Outcome]:
+        """One outcome per request, in order."""
+        # An overflow becomes an error of the value that caused it; set once here, because it is not free.
+        with np.errstate(over="raise"):
+            attempts = [_decode(request) for request in requests]
+        self._predict([attempt for attempt in attempts if isinstance(attempt, Call)])
+        now_s = time.perf_counter()
+        outcomes = []
+        for request, attempt in zip(requests, attempts, strict=True):
+            error = attempt.error if isinstance(attempt, Call) else attempt
+            if isinstance(attempt, Call) and error is None:
+                outcomes.append(self._answer(request, attempt, now_s=now_s))
+            else:
+                outcomes.append(_refusal(error))
+        return outcomes
+
+    def _predict(self, calls: list[Call]) -> None:
+        """Fill in the results of every call; when the model refuses the batch, find out whose values they were."""
+        if not calls:
+            return
+        try:
+            self._run(calls)
+        except TurnoutError as error:
+            if len(calls) == 1:
+                calls[0].error = error
+                return
+            for call in calls:
+                self._predict([call])
+
+    def _run(self, calls: list[Call]) -> None:
+        """One run for the rows of all calls; each gets its slice of every output that anybody asked for."""
+        wanted = _union(self._label, calls)
+        rows = sum(call.rows for call in calls)
+        names = [signature.onnx for signature in wanted]
+        arrays = self._model.run(_stack(calls), names) if rows else [_empty(signature) for signature in wanted]
+        for name, array in zip(names, arrays, strict=True):
+            if len(array) != rows:
+                raise Failed(f"the model answered {len(array)} rows in {name} for {rows} rows")
+            if len(calls) == 1:
+                calls[0].results[name] = array
+                continue
+            start = 0
+            for call in calls:
+                call.results[name] = array[start : start + call.rows]
+                start += call.rows
+
+    def _answer(self, request: Request, call: Call, *, now_s: float) -> Outcome:
+        prediction_id = os.urandom(16).hex()
+        outputs = [tensor(signature, call.results) for signature in call.outputs]
+        return Outcome(
+            status=200,
+            body=request.dialect.encode(call, outputs, model=request.model, prediction_id=prediction_id),
+            prediction_id=prediction_id,
+            record=self._record(request, call, outputs, now_s=now_s),
+            rows=call.rows,
+        )
+
+    def _record(self, request: Request, call: Call, outputs: list[dict[str, Any]], *, now_s: float) -> bytes:
+        """What was asked and answered. The label always comes first, asked for or not: feedback is compared with it."""
+        if call.outputs[0] is not self._label:
+            others = [output for output in outputs if output["name"] != self._label.name]
+            outputs = [tensor(self._label, call.results), *others]
+        changing = {
+            "protocol": request.dialect.name,
+            "rows": call.rows,
+            "inputs": [tensor(signature, call.feeds) for signature in self._model.manifest.inputs],
+            "outputs": outputs,
+            "stamp": request.stamp,
+            "request_id": request.request_id,
+            "caller_id": request.caller_id or call.caller_id,
+            # A mirrored copy arrives with the stamp of the version that answers the caller.
+            "shadow": request.stamp is not None and request.stamp.partition(";")[0] != self._version,
+            "duration_us": int((now_s - request.arrived_s) * 1e6),
+        }
+        return b"%b,%b" % (self._same_in_every_record, orjson.dumps(changing, option=orjson.OPT_SERIALIZE_NUMPY)[1:])
+
+
+def error_body(message: str) -> bytes:
+    """The body of every reply that is not a prediction, in V1 and in V2."""
+    return orjson.dumps({"error": message})
+
+
+def _decode(request: Request) -> Call | TurnoutError:
+    try:
+        return request.dialect.decode(request.body)
+    except TurnoutError as error:
+        return error
+
+
+def _refusal(error: TurnoutError | None) -> Outcome:
+    assert error is not None
+    return Outcome(status=error.status, body=error_body(str(error)))
+
+
+def _union(label: Signature, calls: list[Call]) -> list[Signature]:
+    """The label, then every other output that some call asked for."""
+    wanted = {label.name: label}
+    for call in calls:
+        for signature in call.outputs:
+            wanted[signature.name] = signature
+    return list(wanted.values())
+
+
+def _stack(calls: list[Call]) -> dict[str, Array]:
+    if len(calls) == 1:
+        return calls[0].feeds
+    return {name: np.concatenate([call.feeds[name] for call in calls]) for name in calls[0].feeds}
+
+
+def _empty(signature: Signature) -> Array:
+    return np.empty((0, *signature.shape[1:]), dtype=DATATYPES[signature.datatype].dtype)

@@ -1,0 +1,345 @@
+"""HTTP/1.1 on llhttp: bytes to requests, and replies back in the order in which their requests came.
+
+The parser is llhttp (what Node runs), strict: ambiguous lengths, bare line feeds and folded headers are 400 and the
+connection closes. This module adds what a parser cannot know: limits of size and time, the order of pipelined replies,
+and who closes when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import cast
+
+import httptools
+
+from turnout.predictor.batching import Batcher
+from turnout.predictor.inference import Outcome, Request, error_body
+from turnout.predictor.metrics import Metrics
+from turnout.predictor.responses import CONTINUE, JSON, Responses
+from turnout.predictor.routes import Infer, Page, Routes
+
+__all__ = ["Connection", "Limits", "Site"]
+
+MAX_TEXT = 256  # stamp and request id, made by the gateway, go into every record
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one connection may take."""
+
+    body_bytes: int = 16 * 1024 * 1024
+    head_bytes: int = 32 * 1024
+    pipelined: int = 256
+    request_s: float = 30.0
+    # Longer than the hour for which Envoy keeps idle connections: whoever closes first should be the client, or its
+    # next request runs into the closing.
+    idle_s: float = 3700.0
+    linger_s: float = 2.0
+
+
+@dataclass
+class Site:
+    """What all connections of a server share."""
+
+    routes: Routes
+    batcher: Batcher
+    responses: Responses
+    metrics: Metrics
+    limits: Limits
+    draining: bool = False
+    connections: set[Connection] = field(default_factory=set)
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)  # draining, and the last connection has gone
+
+
+class Exchange:
+    """One request and its reply: the seam between a connection and whoever answers."""
+
+    __slots__ = ("_connection", "is_head", "keep_alive", "reply")
+
+    def __init__(self, connection: Connection, *, keep_alive: bool, is_head: bool = False) -> None:
+        self._connection = connection
+        self.keep_alive = keep_alive
+        self.is_head = is_head
+        self.reply: bytes | None = None
+
+    def answer(self, outcome: Outcome) -> None:
+        """Take a prediction, or the reason why there is none."""
+        if not outcome.prediction_id:
+            self.answer_page(Page(outcome.status, outcome.body))
+            return
+        site = self._connection.site
+        site.metrics.count_reply(200)
+        self.reply = site.responses.prediction(outcome.body, outcome.prediction_id, keep_alive=self.keep_alive)
+
+    def answer_page(self, page: Page, *, allow: bytes = b"") -> None:
+        """Take any other reply."""
+        site = self._connection.site
+        site.metrics.count_reply(page.status)
+        self.reply = site.responses.other(
+            page.status,
+            page.body,
+            keep_alive=self.keep_alive,
+            content_type=page.content_type,
+            allow=allow,
+            without_body=self.is_head,
+        )
+
+    def send(self) -> None:
+        """Send every reply of this connection whose turn it is."""
+        self._connection.send()
+
+
+class Connection(asyncio.Protocol):
+    """One client. The `on_...` methods are called by the parser, in the order of the bytes."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._limits = site.limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._exchanges: deque[Exchange] = deque()
+        self._closing = False  # nothing more is read; closes behind the last reply
+        self._refused = False  # the client may still be sending what was refused: linger before closing
+        self._client_done = False
+        self._reading_paused = False
+        self._write_blocked_since_s = 0.0
+        self._last_active_s = time.monotonic()
+        self._started_s = 0.0  # when the request now arriving began; 0 between requests
+        self._in_head = False
+        self._begin()
+
+    # --- the event loop calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports share no class with asyncio's
+        self.site.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._closing = True
+        self.site.connections.discard(self)
+        if self.site.draining and not self.site.connections:
+            self.site.emptied.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self._in_head:
+            self._unparsed_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The request itself is answered as if it had not asked; what follows would be another protocol.
+            self._closing = True
+            self.send()
+        except httptools.HttpParserError as error:
+            if not self._closing:  # llhttp also complains about bytes behind the last request, which nobody reads
+                self._refuse(400, f"not HTTP/1.1: {error}")
+        if self._in_head and self._unparsed_bytes > self._limits.head_bytes and not self._closing:
+            self._refuse(431, f"headers: wanted at most {self._limits.head_bytes} bytes")
+
+    def eof_received(self) -> bool:
+        """The client sends no more; True keeps the socket open for the replies that it still waits for."""
+        self._client_done = True
+        self._closing = True
+        return bool(self._exchanges)
+
+    def pause_writing(self) -> None:
+        self._write_blocked_since_s = time.monotonic()
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        self._write_blocked_since_s = 0.0
+        self._regulate()
+
+    # --- the parser calls ---
+
+    def on_message_begin(self) -> None:
+        self._begin()
+        self._in_head = True
+        self._started_s = time.monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._head_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value)
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._closing:
+            return
+        if self._head_bytes > self._limits.head_bytes:
+            self._refuse(431, f"headers: wanted at most {self._limits.head_bytes} bytes, found {self._head_bytes}")
+        elif int(self._headers.get(b"content-length", b"0")) > self._limits.body_bytes:
+            self._refuse_body()
+        elif self._headers.get(b"expect", b"").lower() == b"100-continue":
+            # In the queue like a reply: the client of a pipelined request must not take it for an earlier one's.
+            interim = Exchange(self, keep_alive=True)
+            interim.reply = CONTINUE
+            self._exchanges.append(interim)
+            self.send()
+
+    def on_body(self, body: bytes) -> None:
+        if self._closing:
+            return
+        self._body_bytes += len(body)
+        self._body.append(body)
+        if self._body_bytes > self._limits.body_bytes:
+            self._refuse_body()
+
+    def on_message_complete(self) -> None:
+        if self._closing:
+            return
+        self._started_s = 0.0
+        keep_alive = self._keeps_alive()
+        method = self._parser.get_method()
+        exchange = Exchange(self, keep_alive=keep_alive, is_head=method == b"HEAD")
+        self._exchanges.append(exchange)
+        self._closing = not keep_alive
+        self._dispatch(method, exchange)
+        if len(self._exchanges) > self._limits.pipelined:
+            self._regulate()
+
+    # --- the server calls ---
+
+    def send(self) -> None:
+        """Write the replies at the head of the queue; a later one never overtakes an earlier one."""
+        exchanges = self._exchanges
+        ready: list[bytes] = []
+        while exchanges and (reply := exchanges[0].reply) is not None:
+            exchanges.popleft()
+            ready.append(reply)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if ready:
+            self._last_active_s = time.monotonic()
+            transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
+        if self._reading_paused:
+            self._regulate()
+        if self._closing and not exchanges:
+            self._hang_up(transport)
+
+    def expire(self, now_s: float) -> None:
+        """Called every second or so: nobody may hold a connection by sending or reading slowly."""
+        if self._transport is None:
+            return
+        limits = self._limits
+        if self._closing and not self._exchanges:
+            if now_s - self._last_active_s > limits.linger_s:
+                self._transport.abort()
+        elif self._write_blocked_since_s and now_s - self._write_blocked_since_s > limits.request_s:
+            self._transport.abort()
+        elif self._started_s and not self._closing and now_s - self._started_s > limits.request_s:
+            self._refuse(408, f"request: wanted all of it within {limits.request_s:g} s")
+        elif not self._started_s and not self._exchanges and now_s - self._last_active_s > limits.idle_s:
+            self._transport.close()
+
+    def finish(self) -> None:
+        """The server ends: close behind the replies that are under way."""
+        self._closing = True
+        self.send()
+
+    # --- steps ---
+
+    def _begin(self) -> None:
+        """Forget the last request."""
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._head_bytes = 0
+        self._unparsed_bytes = 0  # of a head that arrives in pieces: a header without end is never a header
+
+    def _keeps_alive(self) -> bool:
+        if self.site.draining or not self._parser.should_keep_alive() or b"upgrade" in self._headers:
+            return False
+        # HTTP/1.0 would need a header in the reply; it is rare enough to be closed instead.
+        return b"connection" not in self._headers or self._parser.get_http_version() != "1.0"
+
+    def _dispatch(self, method: bytes, exchange: Exchange) -> None:
+        site = self.site
+        route = site.routes.find(self._url)
+        if type(route) is Infer and method == b"POST":
+            problem = self._unreadable()
+            if problem is None:
+                site.batcher.submit(self._request(route), exchange)
+                return
+            exchange.answer_page(problem)
+        elif route is None:
+            exchange.answer_page(site.routes.not_found(self._url))
+        elif isinstance(route, Infer) or method not in {b"GET", b"HEAD"}:
+            wanted = route.allow.decode()
+            message = f"method: wanted {wanted}, found {method.decode(errors='replace')}"
+            exchange.answer_page(Page(405, error_body(message)), allow=route.allow)
+        else:
+            exchange.answer_page(route.page())
+        exchange.send()
+
+    def _request(self, route: Infer) -> Request:
+        headers = self._headers
+        body = self._body
+        return Request(
+            dialect=route.dialect,
+            model=route.model,
+            body=body[0] if len(body) == 1 else b"".join(body),
+            arrived_s=time.perf_counter(),
+            stamp=_text(headers.get(b"x-turnout-assigned")),
+            request_id=_text(headers.get(b"x-request-id")),
+            caller_id=_text(headers.get(b"x-turnout-caller-id")),
+        )
+
+    def _unreadable(self) -> Page | None:
+        """Why the body cannot be JSON, whatever it holds."""
+        if b"inference-header-content-length" in self._headers:
+            return Page(400, error_body("inference-header-content-length: this server reads tensors as JSON"))
+        encoding = self._headers.get(b"content-encoding", b"identity")
+        if encoding.lower() != b"identity":
+            return Page(415, error_body(f"content-encoding: wanted none, found {encoding[:40].decode('latin-1')}"))
+        if len(self._headers.get(b"x-turnout-caller-id", b"")) > MAX_TEXT:
+            return Page(400, error_body(f"x-turnout-caller-id: wanted at most {MAX_TEXT} characters"))
+        return None
+
+    def _refuse_body(self) -> None:
+        self._refuse(413, f"body: wanted at most {self._limits.body_bytes} bytes")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer in turn and read no further."""
+        self._closing = True
+        self._refused = True
+        self._body = []
+        exchange = Exchange(self, keep_alive=False)
+        exchange.answer_page(Page(status, error_body(message), JSON))
+        self._exchanges.append(exchange)
+        self.send()
+
+    def _regulate(self) -> None:
+        """Read no more than is answered, and than the client reads."""
+        wanted = bool(self._write_blocked_since_s) or len(self._exchanges) > self._limits.pipelined // 2
+        transport = self._transport
+        if transport is None or transport.is_closing() or wanted == self._reading_paused:
+            return
+        self._reading_paused = wanted
+        if wanted:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        if self._refused and not self._client_done and transport.can_write_eof():
+            # Closing at once would reset the connection under a client that is still sending, and take the reply
+            # with it. `expire` closes for good.
+            self._refused = False
+            transport.write_eof()
+        else:
+            transport.close()
+
+
+def _text(value: bytes | None) -> str | None:
+    return value[:MAX_TEXT].decode("latin-1") if value else None

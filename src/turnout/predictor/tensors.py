@@ -1,0 +1,140 @@
+"""JSON values to numpy arrays and back, exact about types: numpy by itself reads the string "1.5" as a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from types import NoneType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.errors import InputError
+
+__all__ = ["DATATYPES", "Array", "Datatype", "castable", "describe", "flatten", "to_array", "to_json"]
+
+Array = npt.NDArray[Any]
+
+_NUMBERS: frozenset[type] = frozenset({int, float, NoneType})  # null is how JSON spells a missing value: NaN
+_INTEGERS: frozenset[type] = frozenset({int})
+
+
+@dataclass(frozen=True)
+class Datatype:
+    """One datatype of the V2 protocol: its numpy twin, the JSON types it takes, and ONNX's name where models use it."""
+
+    name: str
+    dtype: np.dtype[Any]
+    takes: frozenset[type]
+    onnx: str = ""
+
+
+DATATYPES = {
+    datatype.name: datatype
+    for datatype in (
+        Datatype("FP16", np.dtype(np.float16), _NUMBERS),
+        Datatype("FP32", np.dtype(np.float32), _NUMBERS, "tensor(float)"),
+        Datatype("FP64", np.dtype(np.float64), _NUMBERS, "tensor(double)"),
+        Datatype("INT8", np.dtype(np.int8), _INTEGERS),
+        Datatype("INT16", np.dtype(np.int16), _INTEGERS),
+        Datatype("INT32", np.dtype(np.int32), _INTEGERS, "tensor(int32)"),
+        Datatype("INT64", np.dtype(np.int64), _INTEGERS, "tensor(int64)"),
+        Datatype("UINT8", np.dtype(np.uint8), _INTEGERS),
+        Datatype("UINT16", np.dtype(np.uint16), _INTEGERS),
+        Datatype("UINT32", np.dtype(np.uint32), _INTEGERS),
+        Datatype("UINT64", np.dtype(np.uint64), _INTEGERS),
+        Datatype("BOOL", np.dtype(np.bool_), frozenset({bool}), "tensor(bool)"),
+        Datatype("BYTES", np.dtype(np.object_), frozenset({str}), "tensor(string)"),
+    )
+}
+
+_SPOKEN = {
+    NoneType: "null",
+    bool: "true or false",
+    dict: "an object",
+    float: "a decimal number",
+    int: "a whole number",
+    list: "a list",
+    str: "a string",
+}
+
+
+def describe(value: object) -> str:
+    """What a JSON value is, in words for an error message."""
+    return _SPOKEN.get(type(value), type(value).__name__)
+
+
+def castable(declared: str, wanted: str) -> bool:
+    """Whether data declared as one datatype may be given to a model that wants another.
+
+    Whole numbers fit every numeric type (their range is checked value by value), decimal numbers only decimal types;
+    strings and truth values stay what they are, except that a truth value may stand for 0 or 1.
+    """
+    if declared == wanted:
+        return True
+    if declared == "BYTES" or wanted in {"BYTES", "BOOL"}:
+        return False
+    return wanted.startswith("FP") or not declared.startswith("FP")
+
+
+def flatten(data: list[Any], shape: Sequence[int], *, where: str) -> list[Any]:
+    """The values of a flat or nested list in row-major order.
+
+    Raises:
+        InputError: the lists do not hold what the shape says.
+    """
+    if not data or type(data[0]) is not list:
+        if len(data) != math.prod(shape):
+            raise InputError(f"{where}: wanted {math.prod(shape)} values for shape {list(shape)}, found {len(data)}")
+        return data
+    if len(data) != shape[0]:
+        raise InputError(f"{where}: wanted {shape[0]} rows for shape {list(shape)}, found {len(data)}")
+    level = data
+    for extent in shape[1:]:
+        for index, row in enumerate(level):
+            if type(row) is not list or len(row) != extent:
+                found = f"{len(row)} values" if type(row) is list else describe(row)
+                raise InputError(f"{where}: row {index}: wanted a list of {extent} values, found {found}")
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def to_array(flat: list[Any], shape: Sequence[int], *, declared: str, wanted: str, where: str) -> Array:
+    """Values of one declared datatype as an array of the datatype that the model wants.
+
+    Call it under `np.errstate(over="raise")`: that is what turns an overflow into an error.
+
+    Raises:
+        InputError: a value is of another type, or does not fit.
+    """
+    source = DATATYPES[declared]
+    types = set(map(type, flat))
+    if not types <= source.takes:
+        flat = _repaired(flat, types, source, where=where)
+    try:
+        array = np.array(flat, dtype=source.dtype)
+        if declared != wanted:
+            # Through the declared type first, so that 300 is refused as UINT8 also when the model wants FP32.
+            array = np.array(flat, dtype=DATATYPES[wanted].dtype)
+    except (OverflowError, FloatingPointError) as error:
+        raise InputError(f"{where}: wanted {declared}, found a number that does not fit: {error}") from error
+    return array.reshape(shape)
+
+
+def to_json(array: Array) -> Any:
+    """An array as something that orjson writes flat: floats stay in numpy, which keeps FP32 as short as it is."""
+    flat = array.reshape(-1)
+    return flat if flat.dtype.kind == "f" and flat.dtype.itemsize > 2 else flat.tolist()
+
+
+def _repaired(flat: list[Any], types: set[type], source: Datatype, *, where: str) -> list[Any]:
+    """Whole numbers written as 3.0 pass for integers (pandas and spreadsheets write them so); nothing else does."""
+    if source.takes is _INTEGERS and types <= {int, float} and all(value == int(value) for value in flat):
+        return [int(value) for value in flat]
+    for index, value in enumerate(flat):
+        if type(value) not in source.takes:
+            raise InputError(f"{where}: wanted {source.name}, found {describe(value)} at position {index}")
+    raise AssertionError("the offending value was there a moment ago")
