@@ -9,6 +9,7 @@ import threading
 import time
 
 from turnout import settings
+from turnout.controller.aliases import Aliases
 from turnout.controller.observing import Ledger, World
 from turnout.controller.reconciling import reconcile
 from turnout.errors import Conflict, TurnoutError, Unavailable
@@ -34,13 +35,15 @@ def observe(kube: Kube, domain: str) -> World:
     )
 
 
-def reconcile_all(kube: Kube, ledger: Ledger, domain: str) -> None:
+def reconcile_all(kube: Kube, ledger: Ledger, aliases: Aliases, domain: str) -> None:
     """One round. A Turnout that cannot be reconciled never keeps the others from their turn."""
     world = observe(kube, domain)
     for turnout in world.turnouts:
         name = f"{turnout['metadata']['namespace']}/{turnout['metadata']['name']}"
         try:
-            reconcile(dict(turnout), world, kube=kube, ledger=ledger)
+            rollout = reconcile(dict(turnout), world, kube=kube, ledger=ledger)
+            if rollout is not None:
+                aliases.follow(name, rollout)
         except Conflict as error:
             log.info("%s: somebody was faster, next round: %s", name, error)
         except TurnoutError as error:
@@ -58,7 +61,8 @@ def run(stop: threading.Event, *, interval_s: float) -> None:
                 kube = connect()
                 addresses = discovery.discover(kube)
                 ledger = LedgerClient(addresses.ledger_url, addresses.ledger_token)
-            reconcile_all(kube, ledger, addresses.domain)
+                aliases = Aliases(addresses.mlflow_uri)
+            reconcile_all(kube, ledger, aliases, addresses.domain)
         except Unavailable as error:
             log.warning("%s", error)
             stop.wait(error.retry_after_s)

@@ -8,6 +8,7 @@ from typing import Any
 from turnout.controller import decision, reporting
 from turnout.controller.acting import act, commit, new_rev
 from turnout.controller.observing import Ledger, Turn, World, current_test, observe
+from turnout.controller.rollout import Rollout
 from turnout.errors import SpecError
 from turnout.kube.client import Kube
 from turnout.kube.turnouts import default_host, read_spec
@@ -15,26 +16,26 @@ from turnout.kube.turnouts import default_host, read_spec
 __all__ = ["reconcile"]
 
 
-def reconcile(turnout: dict[str, Any], world: World, *, kube: Kube, ledger: Ledger) -> None:
-    """Bring one Turnout a step closer to where its policy wants it.
+def reconcile(turnout: dict[str, Any], world: World, *, kube: Kube, ledger: Ledger) -> Rollout | None:
+    """Bring one Turnout a step closer to where its policy wants it; returns its state, None when it is not acted upon.
 
     Errors of the ledger or the API server are raised; the next round tries again from what was committed.
     """
     metadata = turnout["metadata"]
     if metadata.get("deletionTimestamp"):
-        return
+        return None
     try:
         spec = read_spec(turnout)
     except SpecError as error:
         reporting.refuse(kube, turnout, reason="InvalidSpec", message=str(error))
-        return
+        return None
     host = spec.host or default_host(metadata["name"], metadata["namespace"], world.domain)
     owner = _older_claim(turnout, host, world)
     if owner:
         reporting.refuse(
             kube, turnout, reason="Conflict", message=f"the host {host} belongs to the older Turnout {owner}"
         )
-        return
+        return None
     turn = observe(turnout, spec, host, ledger)
     decisions = _decide(turn, world)
     commit(turn, decisions, ledger)
@@ -54,6 +55,7 @@ def reconcile(turnout: dict[str, Any], world: World, *, kube: Kube, ledger: Ledg
             evidence=turn.test.comparison.summary() if turn.test else None,
         ),
     )
+    return turn.rollout
 
 
 def _older_claim(turnout: Mapping[str, Any], host: str, world: World) -> str | None:
