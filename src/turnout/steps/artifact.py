@@ -1,0 +1,203 @@
+"""A model artifact: a folder with `model.onnx`, `model.skops` and the manifest `model.json`.
+
+The manifest names every file with its digest and says how to call the model; its own digest is the version's identity.
+Reading and running an artifact is all that evaluation, the champion's comparison and the smoke request need, and it
+is the same ONNX file that will be served. Nothing here imports scikit-learn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from turnout.errors import ModelError
+from turnout.steps.parts import Array
+
+__all__ = [
+    "MANIFEST",
+    "ONNX",
+    "SKOPS",
+    "Manifest",
+    "Model",
+    "Predictions",
+    "Tensor",
+    "digest",
+    "load",
+    "missing_features",
+    "read",
+    "write",
+]
+
+MANIFEST = "model.json"
+ONNX = "model.onnx"
+SKOPS = "model.skops"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output: its name in requests, its name in the ONNX graph, its V2 datatype."""
+
+    name: str
+    onnx: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `model.json` says. `labels` is empty for a regression."""
+
+    task: str
+    files: Mapping[str, str]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    features: tuple[str, ...]
+    labels: tuple[int | str, ...]
+
+    @property
+    def feature_types(self) -> dict[str, str]:
+        """Datatype by feature: what a table must have to be asked of this model."""
+        if len(self.inputs) == 1 and self.inputs[0].shape[-1] == len(self.features) != 1:
+            return dict.fromkeys(self.features, self.inputs[0].datatype)
+        return {feature: tensor.datatype for feature, tensor in zip(self.features, self.inputs, strict=True)}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model answered: one value per row, and for classes their probabilities if it knows them."""
+
+    values: Array
+    probabilities: Array | None = None
+
+
+def write(folder: Path, *, manifest: Manifest) -> None:
+    """Write `model.json`; the same manifest always gives the same bytes."""
+    content = {"format": _FORMAT, **asdict(manifest)}
+    (folder / MANIFEST).write_bytes(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+def digest(file: Path) -> str:
+    """`sha256:<hex>` of a file; of `model.json` it is the identity of the version."""
+    with file.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+def read(folder: Path, *, expected: str = "") -> Manifest:
+    """The manifest of an artifact whose files are all what it says they are.
+
+    Raises:
+        ModelError: a file is missing or altered, or the manifest is none.
+    """
+    try:
+        found = digest(folder / MANIFEST)
+        content = orjson.loads((folder / MANIFEST).read_bytes())
+        manifest = _parsed(content)
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} has no {MANIFEST}: not a model artifact") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / MANIFEST} is not a manifest of format {_FORMAT}: {error}") from error
+    if expected and found != expected:
+        raise ModelError(f"{folder / MANIFEST} is not the registered one: wanted {expected}, found {found}")
+    for name, wanted in manifest.files.items():
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: {name} is missing")
+        if (found := digest(folder / name)) != wanted:
+            raise ModelError(f"{folder / name} was altered: wanted {wanted}, found {found}")
+    return manifest
+
+
+def _parsed(content: Any) -> Manifest:
+    return Manifest(
+        task=content["task"],
+        files=content["files"],
+        inputs=tuple(_tensor(item) for item in content["inputs"]),
+        outputs=tuple(_tensor(item) for item in content["outputs"]),
+        features=tuple(content["features"]),
+        labels=tuple(content["labels"]),
+    )
+
+
+def _tensor(item: Any) -> Tensor:
+    return Tensor(name=item["name"], onnx=item["onnx"], datatype=item["datatype"], shape=tuple(item["shape"]))
+
+
+class Model:
+    """An artifact ready to answer."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self.manifest = manifest
+        self._session = onnxruntime.InferenceSession(
+            str(folder / ONNX), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def predict(self, features: Mapping[str, Array]) -> Predictions:
+        """Answers for all rows of these columns."""
+        results = self._session.run([tensor.onnx for tensor in self.manifest.outputs], self._feed(features))
+        values = np.asarray(results[0]).reshape(-1)
+        return Predictions(values=values, probabilities=results[1] if len(results) > 1 else None)
+
+    def request(self, features: Mapping[str, Array]) -> dict[str, Any]:
+        """The V2 request that asks for these rows."""
+        feed = self._feed(features)
+        return {
+            "inputs": [
+                {
+                    "name": tensor.name,
+                    "datatype": tensor.datatype,
+                    "shape": list(feed[tensor.onnx].shape),
+                    "data": [_plain(value) for value in feed[tensor.onnx].reshape(-1)],
+                }
+                for tensor in self.manifest.inputs
+            ]
+        }
+
+    def _feed(self, features: Mapping[str, Array]) -> dict[str, Array]:
+        tensors = self.manifest.inputs
+        if len(tensors) == 1:
+            block = np.column_stack([features[name] for name in self.manifest.features])
+            return {tensors[0].onnx: block.astype(_dtype(tensors[0]))}
+        return {
+            tensor.onnx: features[name].reshape(-1, 1).astype(_dtype(tensor))
+            for name, tensor in zip(self.manifest.features, tensors, strict=True)
+        }
+
+
+def load(folder: Path, *, expected: str = "") -> Model:
+    """The artifact in a folder, after checking every digest.
+
+    Raises:
+        ModelError: it is damaged, altered or not the `expected` one.
+    """
+    return Model(folder, read(folder, expected=expected))
+
+
+def missing_features(manifest: Manifest, features: Mapping[str, Array]) -> Sequence[str]:
+    """What keeps a table from being asked of a model: its features that the table lacks or has in another type."""
+    types = manifest.feature_types
+    return [
+        name
+        for name, datatype in types.items()
+        if name not in features or (features[name].dtype == object) != (datatype == "BYTES")
+    ]
+
+
+def _dtype(tensor: Tensor) -> Any:
+    return {"FP32": np.float32, "INT64": np.int64, "BYTES": object}[tensor.datatype]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it, which knows no NaN."""
+    if isinstance(value, str):
+        return value
+    return None if value != value else value.item()

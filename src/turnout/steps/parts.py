@@ -1,0 +1,133 @@
+"""The training and the test part as a model sees them: columns by name, in the types that a request carries.
+
+Numbers are FP32 (missing: NaN) and words are text (missing: ""), in training, in evaluation and in serving alike, so
+that no model learns from a precision or a marker that its requests cannot have. Read without pandas: two of the steps
+that need this never import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from turnout.errors import DataError
+from turnout.spec import ModelSpec
+
+__all__ = ["Array", "Part", "read", "read_label", "select"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of the instance table: features by column, in the table's order, and the label."""
+
+    features: Mapping[str, Array]
+    label: Array
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return len(self.label)
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """The columns that hold words."""
+        return tuple(name for name, values in self.features.items() if values.dtype == object)
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The columns that hold numbers."""
+        return tuple(name for name, values in self.features.items() if values.dtype != object)
+
+
+def read(path: Path, *, spec: ModelSpec) -> Part:
+    """One part from its Parquet file; keys, label and dropped columns are no features.
+
+    Raises:
+        DataError: a column is neither numbers nor words, or the label is missing somewhere.
+    """
+    table = pq.read_table(path)
+    hidden = {*spec.key_columns, spec.label}
+    names = [name for name in table.column_names if name not in hidden and not spec.dropped(name)]
+    if not names:
+        raise DataError(f"no column is left to learn from besides keys, label and dropped ones: {table.column_names}")
+    features = {name: _feature(name, table.column(name)) for name in names}
+    return Part(features=features, label=read_label(table.column(spec.label), name=spec.label, task=spec.task))
+
+
+def select(features: Mapping[str, Array], rows: Any) -> dict[str, Array]:
+    """The same columns, only these rows."""
+    return {name: values[rows] for name, values in features.items()}
+
+
+def read_label(column: pa.ChunkedArray, *, name: str, task: str) -> Array:
+    """The label as a model answers it: FP64 for a regression, else INT64 or text.
+
+    Raises:
+        DataError: a value is missing, or the type can be no label of this task.
+    """
+    missing = column.null_count
+    if missing:
+        raise DataError(f"label column '{name}': {missing} of {len(column)} rows have no value")
+    kind = column.type
+    if task == "regression":
+        if not _is_number(kind):
+            raise DataError(f"label column '{name}': a regression needs numbers, found {kind}")
+        return _finite(np.asarray(column.to_numpy(), dtype=np.float64), name)
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        return np.asarray(column.to_numpy(), dtype=np.int64)
+    if pa.types.is_floating(kind):
+        return _whole(_finite(np.asarray(column.to_numpy(), dtype=np.float64), name), name)
+    if _is_text(kind):
+        return np.asarray(_text(column), dtype=object)
+    raise DataError(f"label column '{name}': whole numbers or words were wanted for a classification, found {kind}")
+
+
+def _feature(name: str, column: pa.ChunkedArray) -> Array:
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        column = pc.cast(column, pa.uint8())
+    if pa.types.is_boolean(kind) or _is_number(kind) or pa.types.is_null(kind):
+        values = pc.cast(column, pa.float64()).to_numpy()
+        return np.asarray(values, dtype=np.float32)
+    if _is_text(kind):
+        return np.asarray(_text(column), dtype=object)
+    raise DataError(f"column '{name}' holds {kind}: neither numbers nor words; name it under `drop` in model.yaml")
+
+
+def _text(column: pa.ChunkedArray) -> list[str]:
+    return [str(value) if value is not None else "" for value in column.to_pylist()]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _finite(values: Array, name: str) -> Array:
+    wrong = int(np.count_nonzero(~np.isfinite(values)))
+    if wrong:
+        raise DataError(f"label column '{name}': {wrong} of {len(values)} rows are not finite numbers")
+    return values
+
+
+def _whole(values: Array, name: str) -> Array:
+    broken = values[values != np.floor(values)]
+    if len(broken):
+        raise DataError(
+            f"label column '{name}': classes are whole numbers or words, found {broken[0]}; is this a regression?"
+        )
+    return values.astype(np.int64)

@@ -1,0 +1,107 @@
+"""Train: one candidate, from its grid to a checked artifact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from turnout import spec as specs
+from turnout.spec import ModelSpec
+from turnout.steps import artifact, exporting, parts, train_parity, train_pipeline, train_search
+from turnout.steps.parts import Array, Part
+from turnout.steps.train_parity import Parity
+from turnout.steps.train_search import Search
+
+__all__ = ["SEARCH", "Trained", "train"]
+
+SEARCH = "search.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training one candidate gave."""
+
+    candidate: str
+    digest: str
+    search: Search
+    parity: Parity
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        """The mean cross-validated score of the winning point."""
+        return self.search.winner.mean
+
+
+def train(spec: str, *, candidate: str, train: Path, test: Path, out: Path) -> Trained:
+    """Search the candidate's grid on the training part, export the winner to `out`, and check it on the test part.
+
+    The same spec, snapshot and seed give the same artifact, byte for byte.
+
+    Raises:
+        DataError: the training part cannot be learned from.
+        Failed: scikit-learn or the ONNX converter refuses, or the exported model answers otherwise than the fitted one.
+    """
+    began = time.perf_counter()
+    model_spec = specs.loads(spec, deep=False)
+    part = parts.read(train, spec=model_spec)
+    fitted, search = _fit(part, spec=model_spec, candidate=candidate)
+    exporting.export(fitted, features=part.features, task=model_spec.task, folder=out)
+    parity = train_parity.check(
+        artifact.load(out), fitted, features=parts.read(test, spec=model_spec).features, frame=_frame
+    )
+    trained = Trained(
+        candidate=candidate,
+        digest=artifact.digest(out / artifact.MANIFEST),
+        search=search,
+        parity=parity,
+        seconds=time.perf_counter() - began,
+    )
+    _write_search(out / SEARCH, trained, spec=model_spec, rows=part.rows)
+    return trained
+
+
+def _fit(part: Part, *, spec: ModelSpec, candidate: str) -> tuple[Any, Search]:
+    columns = list(part.features)
+    pipeline = train_pipeline.build(
+        spec.candidate(candidate),
+        numeric=[columns.index(name) for name in part.numeric],
+        categorical=[columns.index(name) for name in part.categorical],
+        seed=spec.split.seed,
+    )
+    return train_search.search(pipeline, _frame(part.features), part.label, spec=spec, candidate=candidate)
+
+
+def _frame(features: Mapping[str, Array]) -> pd.DataFrame:
+    """Columns as scikit-learn gets them: numbers in FP64, but with the values that FP32 requests can have."""
+    return pd.DataFrame(
+        {name: values if values.dtype == object else values.astype(np.float64) for name, values in features.items()}
+    )
+
+
+def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int) -> None:
+    candidate, winner = spec.candidate(trained.candidate), trained.search.winner
+    content = {
+        "candidate": candidate.name,
+        "estimator": candidate.estimator,
+        "metric": spec.metric,
+        "folds": spec.folds,
+        "seed": spec.split.seed,
+        "rows": rows,
+        "score": winner.mean,
+        "sd": winner.sd,
+        "parameters": {**candidate.parameters, **winner.parameters},
+        "best": trained.search.best,
+        "points": [asdict(point) for point in trained.search.points],
+        "parity": asdict(trained.parity),
+        "seconds": trained.seconds,
+        "digest": trained.digest,
+    }
+    file.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
