@@ -25,7 +25,7 @@ class _Attempt:
 
 
 class Aliases:
-    """One program at a time per endpoint; what changes meanwhile is set by the next. A failure is logged and repeated."""
+    """One program at a time per endpoint; what changes meanwhile is set by the next. Failures are repeated."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -54,7 +54,7 @@ class Aliases:
             return
         del self._running[key]
         stderr = attempt.process.stderr
-        said = stderr.read().decode(errors="replace").strip().splitlines()[-1:] if stderr else []
+        said = stderr.read().decode(errors="replace").strip() if stderr else ""
         if code == 0:
             self._done[key] = attempt.wanted
         else:
