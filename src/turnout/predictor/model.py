@@ -62,7 +62,7 @@ def _session(manifest: Manifest) -> onnxruntime.InferenceSession:
     # One thread: a second one makes single rows and batches slower, and takes the core that the gateway needs.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong in a run is raised, and told to the caller
     # By path, not by bytes: a session keeps the bytes that it was given for its whole life.
     try:
         return onnxruntime.InferenceSession(str(manifest.model_path), options, providers=["CPUExecutionProvider"])

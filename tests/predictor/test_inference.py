@@ -1,0 +1,175 @@
+"""Many requests in one run of the model answer as each would alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_iris
+
+from tests.predictor import models
+from turnout.predictor import artifact
+from turnout.predictor.calls import Dialect
+from turnout.predictor.inference import Identity, Inference, Outcome, Request
+from turnout.predictor.model import Model
+from turnout.predictor.v1 import V1
+from turnout.predictor.v2 import V2
+
+ROWS = load_iris().data
+FLAT = {"area": 30.0, "rooms": 2, "district": "east"}
+
+
+@pytest.fixture
+def flowers(iris_model: Model, identity: Identity) -> Inference:
+    return Inference(iris_model, identity)
+
+
+@pytest.fixture
+def tables(flats_model: Model, identity: Identity) -> Inference:
+    return Inference(flats_model, identity)
+
+
+def v1(model: Model, instances: Any, **attributes: Any) -> Request:
+    return request(V1(model.manifest), {"instances": instances}, **attributes)
+
+
+def v2(model: Model, rows: Any, *outputs: str, **attributes: Any) -> Request:
+    data = np.asarray(rows, dtype=np.float64)
+    tensor = {"name": "input-0", "datatype": "FP64", "shape": list(data.shape), "data": data.reshape(-1).tolist()}
+    document: dict[str, Any] = {"inputs": [tensor], "outputs": [{"name": name} for name in outputs]}
+    return request(V2(model.manifest, version="digits-v4"), document, **attributes)
+
+
+def request(dialect: Dialect, document: Any, **attributes: Any) -> Request:
+    return Request(dialect=dialect, model="digits", body=orjson.dumps(document), arrived_s=0.0, **attributes)
+
+
+def record(outcome: Outcome) -> dict[str, Any]:
+    return dict(orjson.loads(b"{" + outcome.record))
+
+
+def test_labels_and_probabilities_are_scikit_learns(
+    flowers: Inference, iris_model: Model, iris: models.Artifact
+) -> None:
+    labels, probabilities = (
+        orjson.loads(outcome.body)["outputs"][0]
+        for outcome in flowers.process([v2(iris_model, ROWS), v2(iris_model, ROWS, "probabilities")])
+    )
+
+    assert labels["data"] == iris.estimator.predict(ROWS.astype(np.float32)).tolist()
+    assert labels["shape"] == [150]
+    expected = iris.estimator.predict_proba(ROWS.astype(np.float32))
+    np.testing.assert_allclose(np.reshape(probabilities["data"], probabilities["shape"]), expected, atol=1e-5)
+
+
+def test_labels_may_be_strings(names: models.Artifact, identity: Identity) -> None:
+    model = Model(artifact.load(names.folder, digest=names.digest))
+
+    outcome = Inference(model, identity).process([v1(model, ROWS[:1].tolist())])[0]
+
+    assert orjson.loads(outcome.body) == {"predictions": ["setosa"]}
+
+
+def test_a_regression_answers_in_the_shape_that_onnx_gives(prices: models.Artifact, identity: Identity) -> None:
+    model = Model(artifact.load(prices.folder, digest=prices.digest))
+
+    outcome = Inference(model, identity).process([v2(model, [[1.0], [2.0]])])[0]
+
+    output = orjson.loads(outcome.body)["outputs"][0]
+    assert output["shape"] == [2, 1]
+    np.testing.assert_allclose(output["data"], [4.0, 7.0], rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=12), data=st.data())
+def test_answers_inside_a_batch_equal_those_alone(iris_model: Model, sizes: list[int], data: st.DataObject) -> None:
+    flowers = Inference(iris_model, Identity("default", "digits", "digits-v4", "pod"))
+    asked = st.lists(st.sampled_from(["output-0", "probabilities"]), max_size=2)
+    requests = [v2(iris_model, ROWS[start : start + size], *data.draw(asked)) for start, size in enumerate(sizes)]
+
+    together = [orjson.loads(outcome.body)["outputs"] for outcome in flowers.process(requests)]
+
+    assert together == [orjson.loads(flowers.process([alone])[0].body)["outputs"] for alone in requests]
+
+
+def test_a_request_that_cannot_be_read_fails_alone(flowers: Inference, iris_model: Model) -> None:
+    good = v1(iris_model, ROWS[:1].tolist())
+    bad = v1(iris_model, [["x", 1, 2, 3]])
+
+    assert [outcome.status for outcome in flowers.process([good, bad, good])] == [200, 400, 200]
+
+
+def test_values_that_the_model_refuses_fail_alone(tables: Inference, flats_model: Model) -> None:
+    good = v1(flats_model, [FLAT, FLAT])
+    bad = v1(flats_model, [{**FLAT, "district": "atlantis"}])
+
+    outcomes = tables.process([good, bad, good])
+
+    assert [outcome.status for outcome in outcomes] == [200, 400, 200]
+    assert "the model cannot take these values" in orjson.loads(outcomes[1].body)["error"]
+    assert outcomes[1].record == b""
+    assert orjson.loads(outcomes[2].body) == orjson.loads(outcomes[0].body)
+
+
+def test_no_rows_get_empty_answers_without_running_the_model(flowers: Inference, iris_model: Model) -> None:
+    outcomes = flowers.process([v1(iris_model, []), v2(iris_model, np.empty((0, 4)), "probabilities")])
+
+    assert orjson.loads(outcomes[0].body) == {"predictions": []}
+    assert orjson.loads(outcomes[1].body)["outputs"][0]["shape"] == [0, 3]
+
+
+def test_a_record_says_what_the_model_saw_and_answered(flowers: Inference, iris_model: Model) -> None:
+    sent = v2(iris_model, ROWS[:2], stamp="digits-v4;p=0.20;rev=k3x9", request_id="r-1", caller_id="mine")
+
+    outcome = flowers.process([sent])[0]
+
+    found = record(outcome)
+    assert found.pop("duration_us") > 0
+    assert found == {
+        "namespace": "default",
+        "endpoint": "digits",
+        "version": "digits-v4",
+        "pod": "digits-v4-predictor-abcde",
+        "protocol": "v2",
+        "rows": 2,
+        "inputs": [{"name": "input-0", "datatype": "FP32", "shape": [2, 4], "data": ROWS[:2].reshape(-1).tolist()}],
+        "outputs": [{"name": "output-0", "datatype": "INT64", "shape": [2], "data": [0, 0]}],
+        "stamp": "digits-v4;p=0.20;rev=k3x9",
+        "request_id": "r-1",
+        "caller_id": "mine",
+        "shadow": False,
+    }
+
+
+def test_a_record_begins_with_the_label_whatever_was_asked(flowers: Inference, iris_model: Model) -> None:
+    outcome = flowers.process([v2(iris_model, ROWS[:1], "probabilities")])[0]
+
+    assert [output["name"] for output in record(outcome)["outputs"]] == ["output-0", "probabilities"]
+    assert [output["name"] for output in orjson.loads(outcome.body)["outputs"]] == ["probabilities"]
+
+
+def test_a_stamp_that_names_another_version_marks_a_shadow(flowers: Inference, iris_model: Model) -> None:
+    stamps = ["digits-v3;p=0.80;rev=k3x9", "digits-v4;p=0.20;rev=k3x9", None]
+
+    outcomes = flowers.process([v1(iris_model, ROWS[:1].tolist(), stamp=stamp) for stamp in stamps])
+
+    assert [record(outcome)["shadow"] for outcome in outcomes] == [True, False, False]
+
+
+def test_the_id_in_a_v2_body_is_the_callers_or_else_the_predictions(flowers: Inference, iris_model: Model) -> None:
+    dialect = V2(iris_model.manifest, version="digits-v4")
+    tensor = {"name": "input-0", "datatype": "FP32", "shape": [1, 4], "data": ROWS[0].tolist()}
+
+    own, made = flowers.process(
+        [request(dialect, {"inputs": [tensor], "id": "mine"}), request(dialect, {"inputs": [tensor]})]
+    )
+
+    assert orjson.loads(own.body)["id"] == "mine"
+    assert record(own)["caller_id"] == "mine"
+    assert orjson.loads(made.body)["id"] == made.prediction_id
+    assert len(made.prediction_id) == 32
+    assert own.prediction_id != made.prediction_id
