@@ -1,0 +1,1 @@
+"""What the components of the pipeline do, as plain functions over a spec, paths and tables."""

@@ -1,0 +1,90 @@
+"""The rules of the spec, as a pandera schema over one source; every broken rule with its row.
+
+Besides what `checks` says: a key is never missing and identifies one row, a label is never missing, and a number is
+finite, because neither a join nor a model can use anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from turnout.spec import Column, ModelSpec
+from turnout.steps.quarantine import BadCell
+
+__all__ = ["check"]
+
+# What keeps "missing" and "whole number" apart: numpy's integers cannot be missing.
+_PANDAS = {pa.int64(): pd.Int64Dtype(), pa.string(): pd.StringDtype(), pa.bool_(): pd.BooleanDtype()}
+_PANDERA_NAMES = {"not_nullable": "not missing", "field_uniqueness": "unique"}
+
+
+def check(table: Any, spec: ModelSpec) -> list[BadCell]:
+    """Every broken rule of one source's table, in the order of columns and rows."""
+    columns = {name: _column(table.column(name), name, spec) for name in table.column_names}
+    ruled = {name: column for name, column in columns.items() if column is not None}
+    frame = table.select(list(ruled)).to_pandas(types_mapper=_PANDAS.get)
+    found: list[BadCell] = []
+    try:
+        pandera.DataFrameSchema(ruled).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as errors:
+        found = _cells(errors.failure_cases, frame)
+    return found + _same_keys(table, [key for key in spec.keys if key in table.column_names])
+
+
+def _column(values: Any, name: str, spec: ModelSpec) -> Any:
+    """The pandera column for one of ours, or None when nothing is asked of it."""
+    rule = spec.checks.rule(name)
+    nullable = rule.nullable and name not in (*spec.key_columns, spec.label)
+    checks = _checks(values, rule)
+    if nullable and not rule.unique and not checks:
+        return None
+    return pandera.Column(checks=checks, nullable=nullable, unique=rule.unique)
+
+
+def _checks(values: Any, rule: Column) -> list[Any]:
+    checks = []
+    if pa.types.is_floating(values.type) and pc.any(pc.is_inf(values)).as_py():
+        checks.append(pandera.Check(np.isfinite, error="finite"))
+    if rule.min is not None:
+        checks.append(pandera.Check.ge(rule.min, error=f"min {rule.min:g}"))
+    if rule.max is not None:
+        checks.append(pandera.Check.le(rule.max, error=f"max {rule.max:g}"))
+    if rule.values is not None:
+        wanted = list(rule.values)
+        if pa.types.is_timestamp(values.type):
+            wanted = list(pd.to_datetime(wanted, format="ISO8601", utc=True, errors="coerce"))
+        checks.append(pandera.Check.isin(wanted, error=f"values {', '.join(map(str, rule.values))}"))
+    return checks
+
+
+def _cells(cases: pd.DataFrame, frame: pd.DataFrame) -> list[BadCell]:
+    """pandera's findings in our words; the value is the cell's own, however the check saw it."""
+    return [
+        BadCell(
+            row=int(row), column=str(column), rule=_PANDERA_NAMES.get(rule, str(rule)), value=_text(frame[column][row])
+        )
+        for column, rule, row in zip(cases["column"], cases["check"], cases["index"], strict=True)
+    ]
+
+
+def _same_keys(table: Any, keys: list[str]) -> list[BadCell]:
+    """Every row whose key another row has too: nobody can say which of them is right."""
+    if not keys:
+        return []
+    frame = table.select(keys).to_pandas(types_mapper=_PANDAS.get)
+    twice = frame.duplicated(keep=False) & frame.notna().all(axis="columns")
+    column = ", ".join(keys)
+    return [
+        BadCell(row=int(row), column=column, rule="unique key", value=", ".join(map(_text, frame.iloc[row])))
+        for row in np.flatnonzero(twice)
+    ]
+
+
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)

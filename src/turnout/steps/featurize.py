@@ -1,0 +1,91 @@
+"""A snapshot into a training part, a test part and the baseline profile.
+
+Transforms that a model needs (imputing, scaling, encoding) are not made here: they are learned by the scikit-learn
+pipeline and travel inside the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from turnout.errors import DataError
+from turnout.spec import ModelSpec
+from turnout.steps import logical, profiles, snapshots, splitting
+
+__all__ = ["Parts", "featurize"]
+
+_MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How many rows each part has."""
+
+    train: int
+    test: int
+
+
+def featurize(spec: ModelSpec, *, snapshot: Path, train: Path, test: Path, profile: Path) -> Parts:
+    """Write both parts as Parquet files (keys, features, label; rows in key order) and the profile as JSON.
+
+    Raises:
+        DataError: the label suits the task badly, a feature is of a kind that no model takes, or a part is empty.
+    """
+    table = snapshots.read_table(snapshot)
+    table = table.select([name for name in table.column_names if not spec.dropped(name)])
+    _label_suits(table.column(spec.label), spec)
+    table = _learnable(table, spec)
+    keys = zip(*(table.column(key).to_pylist() for key in spec.key_columns), strict=True)
+    tested = pa.array(splitting.test_rows(keys, table.column(spec.label).to_numpy(), split=spec.split))
+    parts = {train: table.filter(pc.invert(tested)), test: table.filter(tested)}
+    for path, part in parts.items():
+        _write(path, part)
+    features = parts[train].drop_columns(list(spec.key_columns))
+    profile.parent.mkdir(parents=True, exist_ok=True)
+    profile.write_bytes(orjson.dumps(profiles.profile(features), option=orjson.OPT_INDENT_2) + b"\n")
+    return Parts(train=parts[train].num_rows, test=parts[test].num_rows)
+
+
+def _label_suits(label: Any, spec: ModelSpec) -> None:
+    kind, distinct = logical.kind_of(label.type), pc.count_distinct(label).as_py()
+    if distinct < 2:
+        raise DataError(f"label {spec.label}: every row has the value {label[0].as_py()!r}; nothing can be learned")
+    if spec.task == "regression" and kind not in {"int", "float"}:
+        raise DataError(
+            f"label {spec.label}: a regression needs numbers, found {kind} (first: {label[0].as_py()!r}); "
+            f"with checks.columns.{spec.label}.type: float, rows that hold none are set aside"
+        )
+    if spec.task == "classification" and (kind == "datetime" or distinct > _MOST_CLASSES):
+        raise DataError(f"label {spec.label}: {distinct} distinct values of type {kind} are no classes; a regression?")
+
+
+def _learnable(table: Any, spec: ModelSpec) -> Any:
+    """Features as numbers and words only: flags become 0 and 1; a whole number that may be missing becomes a float."""
+    columns = {}
+    for name in table.column_names:
+        column, kind = table.column(name), logical.kind_of(table.column(name).type)
+        if name not in (*spec.key_columns, spec.label):
+            if kind == "datetime":
+                raise DataError(f"column {name} holds times, and no model takes those as they are; add it to drop")
+            if kind == "bool":
+                column = pc.cast(column, pa.int64())
+            if kind in {"bool", "int"} and column.null_count:
+                column = pc.cast(column, pa.float64(), safe=False)
+        columns[name] = column
+    if len(columns) == len(spec.key_columns) + 1:
+        raise DataError("no feature is left besides the keys and the label")
+    return pa.table(columns)
+
+
+def _write(path: Path, table: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    pq.write_table(table, aside, compression="zstd")
+    aside.replace(path)

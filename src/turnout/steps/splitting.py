@@ -1,0 +1,67 @@
+"""Which rows train and which test, decided by the rows' keys.
+
+Every row has a place between 0 and 1 from a hash of its key and the seed. `random` tests the rows below the wanted
+share, so a row's part never depends on other rows: a snapshot that grew by some rows moves none. `stratified` takes
+the same share of every class, the rows with the lowest places of the class; there the border, and so a row near it,
+can move when the class grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from turnout.errors import DataError
+from turnout.spec import Split
+
+__all__ = ["places", "test_rows"]
+
+_MOST_NAMED = 5
+
+
+def test_rows(keys: Iterable[tuple[Any, ...]], label: Any, *, split: Split) -> np.ndarray[Any, Any]:
+    """True for the rows of the test part.
+
+    Raises:
+        DataError: a part would be empty, or a class has too few rows to be in both.
+    """
+    at = places(keys, seed=split.seed)
+    test = _stratified(at, label, split.test) if split.method == "stratified" else at < split.test
+    rows, tested = len(test), int(test.sum())
+    if tested in {0, rows}:
+        part = "test" if tested == 0 else "training"
+        raise DataError(
+            f"split: of {rows} rows none is left for the {part} part (test: {split.test}); more rows are needed"
+        )
+    return test
+
+
+def places(keys: Iterable[tuple[Any, ...]], *, seed: int) -> np.ndarray[Any, Any]:
+    """A number in [0, 1) for each key: uniform over keys, the same on every machine and in every version of Python."""
+    salt = seed.to_bytes(8, "little")
+    digests = b"".join(hashlib.blake2b(_spelled(key), digest_size=8, salt=salt).digest() for key in keys)
+    # The upper 53 bits: a float holds no more, and a rounded-up 1.0 would be no place below 1.
+    return (np.frombuffer(digests, dtype="<u8") >> np.uint64(11)) / 2.0**53
+
+
+def _spelled(key: tuple[Any, ...]) -> bytes:
+    return "\x1f".join(map(str, key)).encode()
+
+
+def _stratified(at: np.ndarray[Any, Any], label: Any, share: float) -> np.ndarray[Any, Any]:
+    classes = pd.Series(label)
+    counts = classes.value_counts()
+    rare = counts[counts < 2]
+    if len(rare):
+        names = ", ".join(repr(name) for name in sorted(rare.index, key=str)[:_MOST_NAMED])
+        raise DataError(
+            f"split: a stratified split needs two rows of every class, and {len(rare)} have one: {names}; "
+            "add rows, drop the class, or split at random"
+        )
+    size = classes.map(counts).to_numpy()
+    rank = pd.Series(at).groupby(classes.to_numpy()).rank(method="first").to_numpy()
+    return np.asarray(rank <= np.clip(np.round(size * share), 1, size - 1))
