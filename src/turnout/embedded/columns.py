@@ -13,9 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from turnout.embedded import jsonpath
+from turnout.embedded import crds, jsonpath
 
 __all__ = ["BUILT_IN", "Column", "human_duration", "of_custom_kind"]
 
@@ -243,9 +241,7 @@ _CELLS: dict[str, tuple[Callable[[dict[str, Any], datetime], Any], ...]] = {
 
 
 def _built_in() -> dict[str, tuple[Column, ...]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = Path(__file__).with_name("built_in_columns.yaml").read_text(encoding="utf-8")
-    texts = yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader, by name)
+    texts = crds.read_yaml(Path(__file__).with_name("built_in_columns.yaml"))
     found = {}
     for kind, cells in _CELLS.items():
         entries = [{**texts.get(entry.get("use"), {}), **entry} for entry in texts[kind]]

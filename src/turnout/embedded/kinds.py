@@ -63,7 +63,7 @@ def _custom(path: Path) -> Kind:
         namespaced=definition.namespaced,
         has_status=definition.has_status,
         columns=columns.of_custom_kind(definition.printer_columns),
-        schema=definition.schema,
+        schema=_with_metadata(definition.schema),
         custom=True,
         other_versions=definition.other_versions,
     )
@@ -75,11 +75,21 @@ def _core(kind: str, plural: str, *short_names: str, **more: Any) -> Kind:
         "version": "v1",
         "singular": kind.lower(),
         "columns": columns.BUILT_IN[kind],
+        "schema": _with_metadata(_SCHEMAS[kind]),
     }
     return Kind(kind=kind, plural=plural, short_names=short_names, **{**defaults, **more})
 
 
+def _with_metadata(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that knows the fields of metadata, and what a definition says of them beyond that (name patterns)."""
+    said = schema["properties"].get("metadata", {}).get("properties", {})
+    common = _SCHEMAS["ObjectMeta"]["properties"]
+    metadata = {**_SCHEMAS["ObjectMeta"], "properties": {**common, **said}}
+    return {**schema, "properties": {**schema["properties"], "metadata": metadata}}
+
+
 _HERE = Path(__file__).parent
+_SCHEMAS = crds.read_yaml(_HERE / "built_in_schemas.yaml")
 _BUILT_IN = (
     _core("Namespace", "namespaces", "ns", namespaced=False, has_status=True),
     _core("ConfigMap", "configmaps", "cm"),

@@ -22,7 +22,18 @@ from turnout.embedded import objects
 from turnout.embedded.kinds import KINDS
 from turnout.errors import Conflict, NotFound, TurnoutError
 
-__all__ = ["AlreadyExists", "Change", "Expired", "Key", "Owned", "Snapshot", "Stale", "Store", "Subscription"]
+__all__ = [
+    "AlreadyExists",
+    "Change",
+    "Expired",
+    "History",
+    "Key",
+    "Owned",
+    "Snapshot",
+    "Stale",
+    "Store",
+    "Subscription",
+]
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]  # kind, namespace ("" without one), name
@@ -30,7 +41,7 @@ Key = tuple[str, str, str]  # kind, namespace ("" without one), name
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
   kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-  resource_version INTEGER NOT NULL, uid TEXT NOT NULL, owners TEXT, json BLOB NOT NULL,
+  resource_version INTEGER NOT NULL, uid TEXT NOT NULL, owners TEXT, deleting INTEGER NOT NULL, json BLOB NOT NULL,
   PRIMARY KEY (kind, namespace, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (
@@ -39,8 +50,8 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, resource_version);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-INSERT OR IGNORE INTO counters VALUES ('resource_version', 0), ('compacted', 0);
-"""
+INSERT OR IGNORE INTO counters VALUES ('resource_version', 1000), ('compacted', 1000);
+"""  # Versions start high, so that a small number is an old one for every client, as on a cluster.
 _COMPACT_EVERY = 64  # writes; a deletion of many rows at once would delay the write that does it
 
 
@@ -77,6 +88,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class History:
+    """Changes in order; all of them up to `resource_version`, from which to ask on."""
+
+    changes: list[Change]
+    resource_version: int
+
+
+@dataclass(frozen=True)
 class Owned:
     """An object that names owners, and their uids."""
 
@@ -86,7 +105,6 @@ class Owned:
 
 # Inside the class below, `list` is a method.
 _Objects: TypeAlias = list[Object]
-_Changes: TypeAlias = list[Change]
 _Keys: TypeAlias = list[Key]
 _AllOwned: TypeAlias = list[Owned]
 
@@ -172,14 +190,16 @@ class Store:
             return Snapshot(objects=found, resource_version=current)
         return Snapshot(objects=_undo(found, undone), resource_version=at)
 
-    def changes(self, kind: str, namespace: str | None = None, *, after: int, limit: int = 500) -> _Changes:
-        """The writes of a kind after a resourceVersion, in order.
+    def changes(self, kind: str, namespace: str | None = None, *, after: int, limit: int = 500) -> History:
+        """The writes of a kind after a resourceVersion, in order, and how far they reach.
 
         Raises:
             Expired: some of them are no longer kept.
         """
         with self._reading() as db:
-            return _events(db, kind, namespace, after=after, limit=limit)
+            found = _events(db, kind, namespace, after=after, limit=limit)
+            reached = found[-1].resource_version if len(found) == limit else _counter(db, "resource_version")
+        return History(changes=found, resource_version=max(reached, after))
 
     @property
     def resource_version(self) -> int:
@@ -194,6 +214,12 @@ class Store:
                 "SELECT kind, namespace, name, owners FROM objects WHERE owners IS NOT NULL"
             ).fetchall()
         return [Owned(key=(row[0], row[1], row[2]), owner_uids=frozenset(row[3].split())) for row in rows]
+
+    def dying(self) -> _Keys:
+        """What was deleted and is still there, because of its finalizers."""
+        with self._read_lock:
+            rows = self._reader.execute("SELECT kind, namespace, name FROM objects WHERE deleting").fetchall()
+        return [(row[0], row[1], row[2]) for row in rows]
 
     def uids(self) -> set[str]:
         """The uids of all objects."""
@@ -363,9 +389,10 @@ class _Transaction:
             raise AlreadyExists(f'{KINDS[kind].resource} "{key[2]}" already exists')
         new["metadata"]["resourceVersion"] = str(self._next())
         owners = " ".join(owner["uid"] for owner in new["metadata"].get("ownerReferences", ()) if owner.get("uid"))
+        deleting = "deletionTimestamp" in new["metadata"]
         self._db.execute(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*key, self.resource_version, new["metadata"]["uid"], owners or None, orjson.dumps(new)),
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, self.resource_version, new["metadata"]["uid"], owners or None, deleting, orjson.dumps(new)),
         )
         self._log("ADDED" if current is None else "MODIFIED", key, new, current)
         return new

@@ -1,0 +1,151 @@
+"""The verbs get and list."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import orjson
+
+from turnout.embedded.api import errors, options, selectors, tables
+from turnout.embedded.api.bodies import go_json_error
+from turnout.embedded.api.calls import Call, Reply
+from turnout.embedded.api.options import ListOptions
+from turnout.embedded.api.routes import Served
+from turnout.embedded.api.selectors import Selector
+from turnout.embedded.store import Expired, Snapshot, Store
+from turnout.errors import NotFound
+
+__all__ = ["get", "listed", "shape_of"]
+
+Object = dict[str, Any]
+
+
+def shape_of(call: Call) -> str:
+    """What the client wants to see: `Table`, `Partial` (metadata only) or `Object`, by its Accept header."""
+    for choice in call.headers.get("accept", "").split(","):
+        parameters = {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in choice.split(";")}
+        shape = parameters.get("as", "")
+        if shape == "Table":
+            return "Table"
+        if shape.startswith("PartialObjectMetadata"):
+            return "Partial"
+        if "json" in choice or "*/*" in choice:
+            return "Object"
+    return "Object"
+
+
+def get(store: Store, call: Call) -> Reply:
+    """One object.
+
+    Raises:
+        ApiError: there is none of that name (404).
+    """
+    target = call.target
+    try:
+        obj = store.get(target.kind.kind, target.name or "", target.namespace)
+    except NotFound as problem:
+        raise errors.not_found(target.kind, target.name or "") from problem
+    shape, include = shape_of(call), call.one("includeObject")
+    if shape == "Table":
+        tables.check_include(include)
+        version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+        return Reply(200, tables.table(target.served, [obj], metadata=version, include=include))
+    return Reply(200, tables.partial(obj) if shape == "Partial" else target.served.present(obj))
+
+
+def listed(store: Store, call: Call) -> Reply:
+    """The objects of a collection that the selectors choose.
+
+    Raises:
+        ApiError: the options are wrong, or the state is not kept (410) or not there yet (504).
+    """
+    target, wanted = call.target, options.list_options(call.query)
+    selector = selectors.of_request(target.kind, call.flat_query)
+    snapshot, start = _snapshot(store, call, wanted)
+    found = [obj for obj in snapshot.objects if selector.selects(obj) and _key(obj) > start]
+    page = found[: wanted.limit] if wanted.limit else found
+    metadata: Object = {"resourceVersion": str(snapshot.resource_version)}
+    if len(page) < len(found):
+        metadata["continue"] = _token(snapshot.resource_version, _key(page[-1]))
+        if selector == Selector():
+            metadata["remainingItemCount"] = len(found) - len(page)
+    elif target.kind.custom:
+        metadata["continue"] = ""
+    return Reply(200, _shown(call, page, metadata))
+
+
+def _shown(call: Call, page: list[Object], metadata: Object) -> Object:
+    served, shape, include = call.target.served, shape_of(call), call.one("includeObject")
+    if shape == "Table":
+        tables.check_include(include)
+        return tables.table(served, page, metadata=metadata, include=include)
+    if shape == "Partial":
+        items = [tables.partial(obj) for obj in page]
+        return {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": metadata,
+            "items": items,
+        }
+    return list_of(served, page, metadata)
+
+
+def list_of(served: Served, found: list[Object], metadata: Object) -> Object:
+    """A List object; the items of built-in kinds do not repeat their kind, as in Kubernetes."""
+    items = [served.present(obj) for obj in found]
+    if not served.kind.custom:
+        items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
+    kind = f"{served.kind.kind}List"
+    return {"kind": kind, "apiVersion": served.api_version, "metadata": metadata, "items": items}
+
+
+def _snapshot(store: Store, call: Call, wanted: ListOptions) -> tuple[Snapshot, tuple[str, str]]:
+    """The state to list, and the key after which to go on."""
+    target, at, start = call.target, None, ("", "")
+    if wanted.continue_token:
+        at, start = _read_token(wanted.continue_token)
+    elif wanted.resource_version:
+        current = store.resource_version
+        if wanted.resource_version > current:
+            raise errors.too_large_resource_version(wanted.resource_version, current)
+        if wanted.match == "Exact":
+            at = wanted.resource_version
+    try:
+        return store.snapshot(target.kind.kind, target.namespace, at=at), start
+    except Expired as problem:
+        if wanted.continue_token:
+            raise errors.expired(
+                "The provided continue parameter is too old to display a consistent list result. You must start a new "
+                "list without the continue parameter."
+            ) from problem
+        raise errors.expired(f"The resourceVersion for the provided list is too old: {problem}") from problem
+
+
+def _key(obj: Object) -> tuple[str, str]:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def _token(version: int, key: tuple[str, str]) -> str:
+    text = orjson.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": f"{key[0]}/{key[1]}"})
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def _read_token(token: str) -> tuple[int, tuple[str, str]]:
+    try:
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (binascii.Error, ValueError) as problem:
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {problem}") from problem
+    try:
+        found = orjson.loads(text)
+        namespace, _, name = found["start"].partition("/")
+        return int(found["rv"]), (namespace, name)
+    except orjson.JSONDecodeError as problem:
+        raise errors.bad_request(
+            f"invalid continue token: continue key is not valid: {go_json_error(text)}"
+        ) from problem
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise errors.bad_request(
+            "invalid continue token: continue key is not valid: encoded start key missing"
+        ) from problem

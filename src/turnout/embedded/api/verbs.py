@@ -1,0 +1,368 @@
+"""The verbs that write: create, update, patch, apply, delete, deletecollection.
+
+Each builds the new object inside one transaction of the store, so that two writers never lose each other's change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from turnout.embedded.api import apply, errors, managers, metadata, options, patches, reading, selectors, writing
+from turnout.embedded.api.bodies import Body, go_json_error, read_json, read_yaml
+from turnout.embedded.api.built_in import check_encoding
+from turnout.embedded.api.calls import Call, Reply
+from turnout.embedded.api.errors import ApiError
+from turnout.embedded.api.managers import Manager
+from turnout.embedded.api.options import WriteOptions
+from turnout.embedded.kinds import KINDS
+from turnout.embedded.store import AlreadyExists, Stale, Store
+from turnout.errors import NotFound
+
+__all__ = ["handle"]
+
+Object = dict[str, Any]
+
+_JSON, _MERGE = "application/json-patch+json", "application/merge-patch+json"
+_STRATEGIC, _APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+_FINALIZERS = {"Foreground": ("foregroundDeletion",), "Orphan": ("orphan",)}
+_KEPT_NAMESPACES = ("default", "kube-system")
+
+
+def handle(store: Store, call: Call) -> Reply:
+    """Do what a request to a resource asks for.
+
+    Raises:
+        ApiError: it is refused.
+    """
+    target = call.target
+    _check_subresource(call)
+    if call.method in ("GET", "HEAD"):
+        return reading.listed(store, call) if target.name is None else reading.get(store, call)
+    if target.kind.read_only:
+        raise errors.method_not_allowed(
+            f"{target.kind.plural} are a read-only view of what the engine runs; "
+            "change the InferenceService that they belong to"
+        )
+    verb = _VERBS.get((call.method, target.name is not None))
+    if verb is None or target.served.view is not None or (call.method == "POST" and _namespace_missing(call)):
+        raise errors.method_not_allowed()
+    try:
+        return verb(store, call)
+    except NotFound as problem:
+        raise errors.not_found(target.kind, target.name or "") from problem
+    except Stale as problem:
+        raise errors.conflict(target.kind, target.name or "", str(problem)) from problem
+
+
+def _namespace_missing(call: Call) -> bool:
+    return call.target.kind.namespaced and call.target.namespace is None
+
+
+def _check_subresource(call: Call) -> None:
+    target = call.target
+    if target.subresource is None:
+        return
+    if target.subresource != "status":
+        raise errors.no_resource()
+    if not target.kind.has_status:
+        # A definition without status still has the path in Kubernetes, and says that the object is not there.
+        raise errors.not_found(target.kind, target.name or "") if target.kind.custom else errors.no_resource()
+    if call.method not in ("GET", "PUT", "PATCH"):
+        raise errors.method_not_allowed()
+
+
+def _manager(call: Call, chosen: WriteOptions, operation: str) -> Manager:
+    name = managers.name_of(chosen.field_manager, call.headers.get("user-agent", ""))
+    return Manager(operation, name, call.target.served.api_version, call.target.subresource or "")
+
+
+def _create(store: Store, call: Call) -> Reply:
+    chosen = options.write_options("CreateOptions", call.query)
+    target, body = call.target, writing.body_of(call)
+    warnings = writing.strict(target, writing.field_faults(target.kind, body), chosen.field_validation)
+    obj = writing.check_identity(target, body.value)
+    if obj["metadata"].get("resourceVersion"):
+        raise ApiError(500, "resourceVersion should not be set on objects to be created")
+    if not obj["metadata"].get("name") and obj["metadata"].get("generateName"):
+        obj["metadata"]["name"] = metadata.generated_name(str(obj["metadata"]["generateName"]))
+    created = _store_new(store, call, obj, chosen)
+    return Reply(201, target.served.present(created), warnings)
+
+
+def _store_new(store: Store, call: Call, obj: Object, chosen: WriteOptions) -> Object:
+    target, name = call.target, str(obj["metadata"].get("name", ""))
+    writing.check_namespace(store, target, name)
+    admitted = writing.admit(store, target, obj, current=None)
+    if target.kind.has_status and target.kind.custom:
+        admitted.pop("status", None)
+    managed = managers.after_update(target.kind, None, admitted, manager=_manager(call, chosen, "Update"))
+    try:
+        return store.create(target.kind.kind, managed, dry_run=chosen.dry_run)
+    except AlreadyExists as problem:
+        raise errors.already_exists(target.kind, name) from problem
+
+
+def _update(store: Store, call: Call) -> Reply:
+    chosen = options.write_options("UpdateOptions", call.query)
+    target, body = call.target, writing.body_of(call)
+    warnings = writing.strict(target, writing.field_faults(target.kind, body), chosen.field_validation)
+    wanted = writing.check_identity(target, body.value)
+
+    def change(current: Object) -> Object:
+        if target.kind.custom and not wanted["metadata"].get("resourceVersion"):
+            cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            raise _invalid_update(call, cause)
+        _check_preconditions(call, current, wanted)
+        return _updated(store, call, current, wanted, chosen)
+
+    return Reply(200, target.served.present(_mutate(store, call, change, chosen)), warnings)
+
+
+def _invalid_update(call: Call, cause: errors.Cause) -> ApiError:
+    """Kubernetes words this one fault with the resource's name instead of the kind's."""
+    error = errors.invalid(call.target.kind, call.target.name or "", [cause])
+    kind = call.target.kind
+    text = str(error).replace(f"{kind.kind}.{kind.group} ", f"{kind.resource} ", 1)
+    details = {**error.body["details"], "kind": kind.plural}
+    return ApiError(422, text, reason="Invalid", details=details)
+
+
+def _check_preconditions(call: Call, current: Object, wanted: Object) -> None:
+    """Refuse to look closer at an object that is a new version of something else."""
+    found, now = wanted["metadata"], current["metadata"]
+    if found.get("resourceVersion") and found["resourceVersion"] != now["resourceVersion"]:
+        text = "the object has been modified; please apply your changes to the latest version and try again"
+        raise errors.conflict(call.target.kind, now["name"], text)
+    if call.method == "PUT" and found.get("uid") and found["uid"] != now["uid"]:
+        text = f"Precondition failed: UID in precondition: {found['uid']}, UID in object meta: {now['uid']}"
+        raise errors.conflict(call.target.kind, now["name"], text)
+
+
+def _updated(store: Store, call: Call, current: Object, wanted: Object, chosen: WriteOptions) -> Object:
+    """The object that an update or patch stores: the part that the path writes is the client's, the rest as it is."""
+    target = call.target
+    admitted = writing.admit(store, target, _only_written(call, current, wanted), current=current)
+    return managers.after_update(target.kind, current, admitted, manager=_manager(call, chosen, "Update"))
+
+
+def _only_written(call: Call, current: Object, wanted: Object) -> Object:
+    if call.target.subresource == "status":
+        kept = {key: value for key, value in current.items() if key != "status"}
+        kept["metadata"] = {**current["metadata"], **_given(wanted, "managedFields", "resourceVersion")}
+        return {**kept, **({"status": wanted["status"]} if "status" in wanted else {})}
+    if not call.target.kind.has_status:
+        return wanted
+    kept = {key: value for key, value in wanted.items() if key != "status"}
+    return {**kept, **({"status": current["status"]} if "status" in current else {})}
+
+
+def _given(wanted: Object, *keys: str) -> Object:
+    return {key: wanted["metadata"][key] for key in keys if key in wanted["metadata"]}
+
+
+def _mutate(store: Store, call: Call, change: Callable[[Object], Object], chosen: WriteOptions) -> Object:
+    target = call.target
+    return store.mutate(
+        target.kind.kind,
+        target.name or "",
+        target.namespace,
+        change,
+        status=target.subresource == "status",
+        dry_run=chosen.dry_run,
+    )
+
+
+def _patch(store: Store, call: Call) -> Reply:
+    content_type = call.headers.get("content-type", "").partition(";")[0].strip()
+    _check_patch_type(call, content_type)
+    chosen = options.write_options("PatchOptions", call.query, is_apply=content_type == _APPLY)
+    if content_type == _APPLY:
+        return _apply(store, call, chosen)
+    store.get(
+        call.target.kind.kind, call.target.name or "", call.target.namespace
+    )  # a missing object before a bad patch
+    body = _read_patch(call)
+    warnings: list[str] = []
+
+    def change(current: Object) -> Object:
+        patched = _patched(call, content_type, current, body)
+        faults = writing.field_faults(call.target.kind, Body(value=patched, doubled=body.doubled))
+        if chosen.field_validation == "Strict" and faults:
+            raise errors.invalid_patch(patched, f"strict decoding error: {', '.join(faults)}")
+        warnings[:] = faults if chosen.field_validation == "Warn" else []
+        wanted = writing.check_identity(call.target, patched)
+        _check_preconditions(call, current, wanted)
+        return _updated(store, call, current, wanted, chosen)
+
+    return Reply(200, call.target.served.present(_mutate(store, call, change, chosen)), tuple(warnings))
+
+
+def _check_patch_type(call: Call, content_type: str) -> None:
+    accepted = [_JSON, _MERGE, _APPLY] if call.target.kind.custom else [_JSON, _MERGE, _STRATEGIC, _APPLY]
+    if content_type in accepted:
+        return
+    if call.target.kind.custom:
+        raise errors.unsupported_media_type(accepted)
+    raise ApiError(415, "415: Unsupported Media Type", reason="UnsupportedMediaType", details={})
+
+
+def _read_patch(call: Call) -> Body:
+    try:
+        return read_json(call.body)
+    except ValueError as problem:
+        raise errors.bad_request(f"error decoding patch: {go_json_error(call.body)}") from problem
+
+
+def _patched(call: Call, content_type: str, current: Object, body: Body) -> Object:
+    target = call.target
+    shown = target.served.present(current)
+    if content_type == _JSON:
+        patched = patches.json_patch(shown, body.value)
+    elif not isinstance(body.value, dict):
+        name = "array" if isinstance(body.value, list) else "value"
+        message = f"json: cannot unmarshal {name} into Go value of type map[string]interface {{}}"
+        raise errors.bad_request(f"error decoding patch: {message}")
+    elif content_type == _MERGE:
+        patched = patches.merge_patch(shown, body.value)
+    else:
+        patched = patches.strategic_merge_patch(target.kind.schema, shown, body.value)
+    if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+        raise errors.bad_request("error decoding patch: the result is no object with metadata")
+    _check_same_kind(call, patched)
+    return patched
+
+
+def _check_same_kind(call: Call, patched: Object) -> None:
+    """Refuse a patch that turns an object into one of another kind."""
+    target, named, version = call.target, patched.get("kind"), patched.get("apiVersion")
+    if (named, version) == (target.kind.kind, target.served.api_version):
+        return
+    if named in KINDS and not target.kind.custom:
+        try:
+            check_encoding(KINDS[str(named)], patched)  # Kubernetes decodes it as what it claims to be
+        except ApiError as problem:
+            raise errors.invalid_patch(patched, str(problem).rpartition(": ")[2]) from problem
+    text = f"the API version and kind of the object ({version}, {named}) do not match those of the path"
+    raise errors.bad_request(f"{text} ({target.served.api_version}, {target.kind.kind})")
+
+
+def _apply(store: Store, call: Call, chosen: WriteOptions) -> Reply:
+    target, config = call.target, _configuration(call)
+    manager = _manager(call, chosen, "Apply")
+
+    def change(current: Object) -> Object:
+        shown = target.served.present(current)
+        merged = apply.apply(target.kind, shown, config, manager=manager, force=chosen.force)
+        _check_preconditions(call, current, merged)
+        return writing.admit(store, target, _only_written(call, current, merged), current=current)
+
+    for _ in range(3):
+        try:
+            return Reply(200, target.served.present(_mutate(store, call, change, chosen)))
+        except NotFound:
+            if target.subresource is not None:
+                raise
+        try:
+            return Reply(201, target.served.present(_apply_new(store, call, config, manager, chosen)))
+        except AlreadyExists:
+            continue  # somebody created it in between: now there is something to merge with
+    raise errors.conflict(target.kind, target.name or "", "the object comes and goes; try again")
+
+
+def _apply_new(store: Store, call: Call, config: Object, manager: Manager, chosen: WriteOptions) -> Object:
+    target = call.target
+    if config["metadata"].get("uid"):
+        text = f"uid mismatch: the provided object specified uid {config['metadata']['uid']}, and no existing object was found"
+        raise errors.conflict(target.kind, target.name or "", text)
+    writing.check_namespace(store, target, target.name or "")
+    new = apply.apply(target.kind, None, config, manager=manager, force=chosen.force)
+    admitted = writing.admit(store, target, new, current=None)
+    if target.kind.has_status and target.kind.custom:
+        admitted.pop("status", None)
+    return store.create(target.kind.kind, admitted, dry_run=chosen.dry_run)
+
+
+def _configuration(call: Call) -> Object:
+    """The applied configuration, of the right kind and name and with known fields only."""
+    target, config = call.target, read_yaml(call.body).value
+    if not isinstance(config, dict):
+        raise errors.bad_request("error decoding YAML: the body is no object")
+    version, named = str(config.get("apiVersion") or ""), str(config.get("kind") or "")
+    if (version, named) != (target.served.api_version, target.kind.kind):
+        group, _, number = version.rpartition("/")
+        raise errors.bad_request(f"invalid object type: {group}/{number}, Kind={named}")
+    if not isinstance(config.get("metadata"), dict):
+        config = {**config, "metadata": {}}
+    apply.check_configuration(target.kind, config)
+    return writing.check_identity(target, config)
+
+
+def _delete(store: Store, call: Call) -> Reply:
+    target = call.target
+    chosen = options.delete_options(call.query, _delete_body(call))
+    name = target.name or ""
+    if target.kind.kind == "Namespace" and name in _KEPT_NAMESPACES:
+        details = errors.about(target.kind, name)
+        raise errors.forbidden(f'namespaces "{name}" is forbidden: this namespace may not be deleted', details=details)
+    last = store.delete(
+        target.kind.kind,
+        name,
+        target.namespace,
+        uid=chosen.uid,
+        resource_version=chosen.resource_version,
+        finalizers=_FINALIZERS.get(chosen.propagation, ()),
+        dry_run=chosen.dry_run,
+    )
+    if "deletionTimestamp" in last["metadata"]:
+        return Reply(200, target.served.present(last))
+    details = {**errors.about(target.kind, name), "uid": last["metadata"]["uid"]}
+    return Reply(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+
+
+def _delete_body(call: Call) -> Any:
+    if not call.body.strip():
+        return None
+    try:
+        return orjson.loads(call.body) if b"{" in call.body[:1] else read_yaml(call.body).value
+    except orjson.JSONDecodeError as problem:
+        raise errors.bad_request(
+            f"couldn't get version/kind; json parse error: {go_json_error(call.body)}"
+        ) from problem
+
+
+def _delete_collection(store: Store, call: Call) -> Reply:
+    target = call.target
+    if target.kind.kind == "Namespace" or (target.kind.namespaced and target.namespace is None):
+        raise errors.method_not_allowed()
+    chosen = options.delete_options(call.query, _delete_body(call))
+    selector = selectors.of_request(target.kind, call.flat_query)
+    snapshot = store.snapshot(target.kind.kind, target.namespace)
+    gone = []
+    for obj in snapshot.objects:
+        if selector.selects(obj):
+            try:
+                gone.append(
+                    store.delete(
+                        target.kind.kind,
+                        obj["metadata"]["name"],
+                        target.namespace,
+                        finalizers=_FINALIZERS.get(chosen.propagation, ()),
+                        dry_run=chosen.dry_run,
+                    )
+                )
+            except NotFound:
+                continue  # somebody else deleted it meanwhile, which is what was asked for
+    version = {"resourceVersion": str(store.resource_version)}
+    return Reply(200, reading.list_of(target.served, gone, version))
+
+
+_VERBS: dict[tuple[str, bool], Callable[[Store, Call], Reply]] = {
+    ("POST", False): _create,
+    ("PUT", True): _update,
+    ("PATCH", True): _patch,
+    ("DELETE", True): _delete,
+    ("DELETE", False): _delete_collection,
+}

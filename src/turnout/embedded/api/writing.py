@@ -1,0 +1,206 @@
+"""The way of an object from a client's body to the store: decoded, checked for strange fields, admitted, validated.
+
+The order is Kubernetes': unknown fields, namespace, defaults, webhooks that change, schema and rules, webhooks that
+refuse. Nothing here writes; the verbs do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from turnout.embedded.api import admission, built_in, errors, metadata, rules, schemas
+from turnout.embedded.api.bodies import Body, decode, go_json_error
+from turnout.embedded.api.calls import Call
+from turnout.embedded.api.routes import Target
+from turnout.embedded.kinds import Kind
+from turnout.embedded.store import Store
+from turnout.errors import NotFound
+
+__all__ = ["admit", "body_of", "check_identity", "check_namespace", "field_faults", "strict"]
+
+Object = dict[str, Any]
+
+
+def body_of(call: Call) -> Body:
+    """The object in a request's body, with apiVersion, kind and metadata.
+
+    Raises:
+        ApiError: it is no object, or one of another kind.
+    """
+    kind, content_type = call.target.kind, call.headers.get("content-type", "application/json")
+    if "json" not in content_type and "yaml" not in content_type:
+        raise errors.unsupported_media_type(("application/json", "application/yaml"))
+    try:
+        body = decode(call.body, content_type)
+    except ValueError as problem:
+        message = f"couldn't get version/kind; json parse error: {go_json_error(call.body)}"
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type {kind.kind}): {message}"
+        ) from problem
+    if not isinstance(body.value, dict):
+        raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind.kind})")
+    obj = _typed(call.target, body.value)
+    return Body(value={**obj, "metadata": _metadata(call.target, obj)}, doubled=body.doubled)
+
+
+def _metadata(target: Target, obj: Object) -> Object:
+    found = obj.get("metadata") or {}
+    if not isinstance(found, dict):
+        raise _undecodable(
+            target, next(schemas.causes(target.kind.schema["properties"]["metadata"], found, "metadata"))
+        )
+    return found
+
+
+def _typed(target: Target, obj: Object) -> Object:
+    """The object with apiVersion and kind, which must be those of the path; built-in kinds may leave them out."""
+    kind, wanted = target.kind, target.served.api_version
+    if kind.custom and not (obj.get("kind") and obj.get("apiVersion")):
+        missing = "Kind" if not obj.get("kind") else "apiVersion"
+        raise errors.bad_request(f"Object '{missing}' is missing in the body")
+    named, version = obj.get("kind") or kind.kind, obj.get("apiVersion") or wanted
+    if (named, version) == (kind.kind, wanted):
+        return {**obj, "apiVersion": wanted, "kind": kind.kind}
+    if not kind.custom:
+        message = f'{named} in version "{version}" cannot be handled as a {kind.kind}'
+        raise errors.bad_request(f"{message}: it was sent to the path of {kind.plural} in {wanted}")
+    field, value, right = ("kind", named, kind.kind) if named != kind.kind else ("apiVersion", version, wanted)
+    name = (obj.get("metadata") or {}).get("name", "")
+    raise errors.invalid(kind, name, [errors.invalid_value(field, value, f"must be {right}")])
+
+
+def field_faults(kind: Kind, body: Body) -> list[str]:
+    """Complaints about unknown and doubled fields, in Kubernetes' order."""
+    unknown = list(schemas.unknown_fields(kind.schema, body.value))
+    if kind.custom:
+        own = sorted(path for path in unknown if not path.startswith("metadata."))
+        unknown = [path for path in unknown if path.startswith("metadata.")] + own
+        return [f'duplicate field "{path}"' for path in body.doubled] + [f'unknown field "{path}"' for path in unknown]
+    places = {path: place for place, path in enumerate(_paths(body.value, ""))}
+    found = [(path, "duplicate") for path in body.doubled] + [(path, "unknown") for path in unknown]
+    return [f'{what} field "{path}"' for path, what in sorted(found, key=lambda item: places.get(item[0], 0))]
+
+
+def _paths(value: Any, path: str) -> list[str]:
+    if isinstance(value, dict):
+        below = [(f"{path}.{key}" if path else key, item) for key, item in value.items()]
+    elif isinstance(value, list):
+        below = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return []
+    return [found for at, item in below for found in (at, *_paths(item, at))]
+
+
+def strict(target: Target, faults: list[str], validation: str) -> tuple[str, ...]:
+    """The warnings that strange fields earn; none when they are to be ignored.
+
+    Raises:
+        ApiError: the client asked for strictness and there are faults (400).
+    """
+    if validation == "Strict" and faults:
+        kind = target.kind.kind
+        message = f'{kind} in version "{target.served.version}" cannot be handled as a {kind}'
+        raise errors.bad_request(f"{message}: strict decoding error: {', '.join(faults)}")
+    return tuple(faults) if validation == "Warn" else ()
+
+
+def check_identity(target: Target, obj: Object) -> Object:
+    """The object with the namespace and name of its path, which it must not contradict.
+
+    Raises:
+        ApiError: it names another one (400).
+    """
+    found = dict(obj["metadata"])
+    namespace = found.get("namespace") or target.namespace
+    if namespace and namespace != (target.namespace or ""):
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if target.name is not None and found.get("name", target.name) != target.name:
+        raise errors.bad_request(
+            f"the name of the object ({found['name']}) does not match the name on the URL ({target.name})"
+        )
+    if target.name is not None:
+        found["name"] = target.name
+    if target.kind.namespaced:
+        found["namespace"] = namespace
+    return {**obj, "metadata": found}
+
+
+def check_namespace(store: Store, target: Target, name: str) -> None:
+    """Refuse a new object in a namespace that is not there (404) or is going away (403).
+
+    Raises:
+        ApiError: it is refused.
+    """
+    if not target.kind.namespaced or target.namespace is None:
+        return
+    kinds = {"kind": "namespaces", "name": target.namespace}
+    try:
+        namespace = store.get("Namespace", target.namespace)
+    except NotFound as problem:
+        message = f'namespaces "{target.namespace}" not found'
+        raise errors.ApiError(404, message, reason="NotFound", details=kinds) from problem
+    if "deletionTimestamp" in namespace["metadata"]:
+        cause = {
+            "reason": "NamespaceTerminating",
+            "message": f"namespace {target.namespace} is being terminated",
+            "field": "metadata.namespace",
+        }
+        message = f"unable to create new content in namespace {target.namespace} because it is being terminated"
+        details = {**errors.about(target.kind, name), "causes": [cause]}
+        raise errors.forbidden(f'{target.kind.resource} "{name}" is forbidden: {message}', details=details)
+
+
+def admit(store: Store, target: Target, obj: Object, *, current: Object | None) -> Object:
+    """The object as it may be stored.
+
+    Raises:
+        ApiError: its types (400), its contents (422) or a webhook (403) refuse it.
+    """
+    kind, is_status = target.kind, target.subresource == "status"
+    obj = schemas.prune(kind.schema, obj)
+    _check_types(target, obj)
+    obj = schemas.with_defaults(kind.schema, obj)
+    if not is_status:
+        built_in.check_encoding(kind, obj)
+        obj = built_in.prepare(kind, obj, current)
+        obj = admission.default(kind, obj)
+    found = [*metadata.causes(kind, obj), *_causes(kind, obj, current, is_status=is_status)]
+    if found:
+        raise errors.invalid(kind, obj["metadata"].get("name", ""), found, has_rules=schemas.has_rules(kind.schema))
+    if not is_status:
+        admission.validate(kind, obj, current, others=store.list)
+    return obj
+
+
+def _causes(kind: Kind, obj: Object, current: Object | None, *, is_status: bool) -> list[errors.Cause]:
+    """What is wrong with the part of an object that the request writes: its status, or everything else."""
+    found = [] if current is None else list(metadata.update_causes(current, obj))
+    if kind.custom:
+        broken = list(schemas.causes(kind.schema, obj))
+        if not any(cause.blocks_rules for cause in broken):
+            broken += rules.causes(kind.schema, obj)
+        return found + [cause for cause in broken if (cause.field.partition(".")[0] == "status") == is_status]
+    return found if is_status else [*found, *built_in.causes(kind, obj, current)]
+
+
+def _check_types(target: Target, obj: Object) -> None:
+    """Refuse what Go could not decode: wrong types in metadata, and anywhere in built-in kinds."""
+    kind = target.kind
+    checked = {"metadata": obj["metadata"]} if kind.custom else obj
+    only = kind.schema if not kind.custom else {**kind.schema, "required": []}
+    for cause in schemas.causes(only, checked):
+        if cause.reason == "FieldValueTypeInvalid":
+            raise _undecodable(target, cause)
+
+
+def _undecodable(target: Target, cause: errors.Cause) -> errors.ApiError:
+    kind, found = target.kind, cause.message.rpartition(": ")[2].strip('"')
+    go = {"boolean": "bool", "integer": "number"}.get(found, found)
+    wanted = cause.message.partition("must be of type ")[2].partition(":")[0]
+    struct = "ObjectMeta" if cause.field.startswith("metadata") else kind.kind
+    message = f"json: cannot unmarshal {go} into Go struct field {struct}.{cause.field} of type {wanted}"
+    return errors.bad_request(
+        f'{kind.kind} in version "{target.served.version}" cannot be handled as a {kind.kind}: {message}'
+    )
