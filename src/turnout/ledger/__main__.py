@@ -1,0 +1,103 @@
+"""`python -m turnout.ledger`: the ledger's server process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from turnout import settings
+from turnout.errors import Failed, InputError, TurnoutError
+from turnout.ledger.api.app import application
+from turnout.ledger.gateway_log import GatewayLogTailer
+from turnout.ledger.store import Store
+
+_log = logging.getLogger("turnout.ledger")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM; the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=settings.read("TURNOUT_LOG_LEVEL"), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    try:
+        _serve(options)
+    except TurnoutError as error:
+        print(f"turnout.ledger: {type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m turnout.ledger", description="Turnout's ledger.")
+    parser.add_argument("--database", required=True, help="sqlite:////absolute/path/ledger.db")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one and prints it")
+    parser.add_argument("--token-file", type=Path, required=True, help="file with the token that callers must know")
+    parser.add_argument("--gateway-log", type=Path, help="access log of the gateway to follow")
+    parser.add_argument(
+        "--gateway-flush-ms",
+        type=int,
+        default=10_000,
+        help="how long the gateway may keep a log line (Envoy's --file-flush-interval-msec)",
+    )
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> None:
+    token = _token(options.token_file)
+    listener = _listen(options.host, options.port)
+    store = Store(options.database)
+    flush_us = options.gateway_flush_ms * 1_000
+    tailer = GatewayLogTailer(store, options.gateway_log, flush_us=flush_us) if options.gateway_log else None
+    config = uvicorn.Config(
+        application(store, token=token),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )
+    # After a clean stop uvicorn raises the signal once more; it has been obeyed by then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    try:
+        if tailer:
+            tailer.start()
+        print(f"turnout.ledger: listening on http://{options.host}:{listener.getsockname()[1]}", flush=True)
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        if tailer:
+            tailer.stop()
+        store.close()
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InputError(f"--token-file {path}: {error.strerror}") from error
+    if not token:
+        raise InputError(f"--token-file {path}: the file is empty")
+    return token
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=1024)
+    except OSError as error:
+        raise Failed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""The OpenAPI document, made from the table of operations and the schemas here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import turnout
+from turnout.ledger.api.operations import OPERATIONS, Operation
+
+__all__ = ["document"]
+
+_TEXT = {"type": "string"}
+_MAYBE_TEXT = {"type": ["string", "null"]}
+_TIME = {"type": "integer", "minimum": 0, "description": "Microseconds since 1970."}
+_COUNT = {"type": "integer", "minimum": 0}
+_UNIT = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+_ANYTHING = {"type": "object"}
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_LABEL = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]}
+
+
+def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(required), "properties": required | optional}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _of(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_WORD = {"label": _LABEL, "score": _UNIT, "comment": _MAYBE_TEXT, "by": _MAYBE_TEXT}
+_REJECTED = _list(_object({"index": _COUNT, "id": _MAYBE_TEXT, "reason": _TEXT}))
+_PLACE = {"namespace": _TEXT, "endpoint": _TEXT, "version": _TEXT}
+_KNOWN = {"outcome": _UNIT, "labelled": {"type": "boolean"}, "late": {"type": "boolean"}}
+_HISTORY = _list({"type": "object", "properties": _WORD | {"arrived_us": _TIME, "outcome": _UNIT}})
+_AUDIT_ROW = {"seq": _COUNT, "time_us": _TIME, "namespace": _TEXT, "turnout": _TEXT, "actor": _TEXT, "action": _TEXT}
+_RECORD = {"id": _TEXT, "time_us": _TIME} | _PLACE
+_SENT = {"inputs": _list(_of("Tensor")), "outputs": _list(_of("Tensor"))}
+_TAGS = {"stamp": _MAYBE_TEXT, "request_id": _MAYBE_TEXT, "caller_id": _MAYBE_TEXT, "shadow": {"type": "boolean"}}
+
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "Problem": _object({"type": _TEXT, "title": _TEXT, "status": _COUNT, "detail": _TEXT}),
+    "Health": _object({"status": _TEXT}),
+    "Tensor": _object({"name": _TEXT, "datatype": _TEXT, "shape": _list(_COUNT), "data": _list({})}),
+    "Record": _object(_RECORD | _SENT, **_TAGS),
+    "EventBatch": _object(
+        {"log": _TEXT} | _PLACE | {"watermark_us": _TIME, "events": _list(_of("Record"))}, final={"type": "boolean"}
+    ),
+    "GatewayRequest": _object(
+        {"request_id": _TEXT, "time_us": _TIME, "duration_us": _COUNT, "code": _COUNT},
+        stamp=_MAYBE_TEXT,
+        id=_MAYBE_TEXT,
+        host=_MAYBE_TEXT,
+        flags=_MAYBE_TEXT,
+    ),
+    "GatewayBatch": _object(
+        {"log": _TEXT, "watermark_us": _TIME, "events": _list(_of("GatewayRequest"))}, final={"type": "boolean"}
+    ),
+    "Taken": _object({"accepted": _COUNT, "duplicates": _COUNT, "late": _COUNT, "rejected": _REJECTED}),
+    "Feedback": {"type": "object", "properties": _WORD, "additionalProperties": False, "minProperties": 1},
+    "FeedbackAnswer": _object(
+        {
+            "id": _TEXT,
+            "status": {"enum": ["created", "corrected", "unchanged"]},
+            "pending": {"type": "boolean", "description": "The record has not arrived yet."},
+            "feedback": {"type": "object", "properties": _WORD | {"arrived_us": _TIME}},
+            "outcome": _UNIT,
+        }
+    ),
+    "CallerFeedback": _object({"caller_id": _TEXT}, namespace=_MAYBE_TEXT, endpoint=_MAYBE_TEXT, **_WORD),
+    "CallerFeedbackAnswer": _object(
+        {
+            "predictions": _list(_object({"id": _TEXT, "status": _TEXT})),
+            "refused": _list(_object({"id": _TEXT, "reason": _TEXT})),
+        }
+    ),
+    "Prediction": _object(_RECORD | _SENT | _KNOWN | {"feedback": _HISTORY}, **_TAGS),
+    "PredictionPage": _object(
+        {"predictions": _list(_object(_RECORD | _SENT | _KNOWN, **_TAGS)), "cursor": _MAYBE_TEXT}
+    ),
+    "Lineage": _object(
+        _RECORD
+        | {"rev": _MAYBE_TEXT, "stamp": _MAYBE_TEXT, "outcome": _UNIT}
+        | {"weights": {"anyOf": [_of("AuditRow"), {"type": "null"}]}}
+        | {"decision": {"anyOf": [_of("AuditRow"), {"type": "null"}]}, "audit": _list(_of("AuditRow"))}
+    ),
+    "Unit": _object(
+        {"id": _TEXT, "time_us": _TIME, "version": _TEXT, "rev": _TEXT},
+        y=_UNIT,
+        delay_us={"type": ["integer", "null"]},
+        error={"enum": [0, 1]},
+        duration_us=_COUNT,
+    ),
+    "Evidence": _object(
+        {
+            "units": _list(_of("Unit")),
+            "cursor": _TEXT,
+            "more": {"type": "boolean", "description": "Another page is ready now."},
+            "watermark_us": _TIME,
+            "waiting_for": _list(_TEXT),
+            "revs": {"type": "object", "additionalProperties": _of("Weights")},
+            "dropped": {"type": "object", "additionalProperties": _COUNT},
+        }
+    ),
+    "Weights": {"type": "object", "additionalProperties": _COUNT},
+    "State": _object({"generation": _COUNT, "state": {"type": ["object", "null"]}}),
+    "StateChange": _object(
+        {"if_generation": _COUNT, "state": _ANYTHING},
+        audit=_list(_object({"action": _TEXT, "actor": _TEXT}, data=_ANYTHING)),
+    ),
+    "StateWritten": _object({"generation": _COUNT, "audit": _list(_of("AuditRow"))}),
+    "AuditRow": _object(_AUDIT_ROW | {"data": _ANYTHING, "previous": _TEXT, "digest": _TEXT}),
+    "AuditPage": _object({"audit": _list(_of("AuditRow"))}),
+    "Summary": _object(
+        {
+            "versions": {
+                "type": "object",
+                "additionalProperties": _object(
+                    dict.fromkeys(("predictions", "labelled", "shadow", "late", "errors"), _COUNT)
+                    | {"mean_outcome": _UNIT}
+                ),
+            },
+            "predictions": _COUNT,
+            "labelled": _COUNT,
+        }
+    ),
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Turnout ledger", "version": turnout.__version__, "description": (__doc__ or "")},
+        "paths": paths,
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    variables = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    described: dict[str, Any] = {
+        "operationId": f"{operation.method.lower()}_{operation.handler.__name__}",
+        "summary": operation.sentence,
+        "parameters": variables + [parameter.schema() for parameter in operation.parameters],
+        "responses": {str(status): _answer(schema) for status, schema in operation.answers} | _problems(operation),
+        "security": [] if operation.is_open else [{"token": []}],
+    }
+    if operation.body:
+        content = {"application/json": {"schema": _of(operation.body)}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _answer(schema: str) -> dict[str, Any]:
+    content = {"content": {"application/json": {"schema": _of(schema)}}} if schema else {}
+    return {"description": schema or "Done."} | content
+
+
+def _problems(operation: Operation) -> dict[str, Any]:
+    always = set() if operation.is_open else {400, 401, 503}
+    content = {"application/problem+json": {"schema": _of("Problem")}}
+    return {
+        str(status): {"description": "A problem document.", "content": content}
+        for status in sorted(always | set(operation.problems))
+    }

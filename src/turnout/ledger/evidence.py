@@ -1,0 +1,189 @@
+"""Evidence: the frozen units of two versions in the order (time, id), read on from a cursor.
+
+A unit is frozen when its label window has closed below the horizon. From then on its place and its outcome are fixed,
+so the same cursor gives the same answer at any later time, and a page costs what it holds, however much lies before.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, literal, select, tuple_
+
+from turnout.ledger import audit, cursors, feedback, stamps
+from turnout.ledger.cursors import Position
+from turnout.ledger.horizons import Horizon, close_gateway, close_predictions
+from turnout.ledger.schema import FEEDBACK, GATEWAY_REQUESTS, PREDICTIONS, VERSIONS, Standing
+
+__all__ = ["Question", "close", "page"]
+
+_FIRST_ERROR = 500  # HTTP statuses from here on are the server's fault
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which evidence is asked for, and from where on."""
+
+    namespace: str
+    turnout: str
+    champion: str
+    challenger: str
+    kind: str  # predictions or gateway
+    window_us: int
+    after: Position
+    limit: int
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The two versions, once each."""
+        return tuple(dict.fromkeys((self.champion, self.challenger)))
+
+
+def close(connection: Connection, question: Question, *, now_us: int) -> Horizon:
+    """Fix up to when this question can be answered; must be committed before `page` answers it."""
+    if question.kind == "gateway":
+        return close_gateway(connection, now_us=now_us)
+    return close_predictions(
+        connection,
+        namespace=question.namespace,
+        turnout=question.turnout,
+        versions=question.versions,
+        now_us=now_us,
+    )
+
+
+def page(connection: Connection, question: Question, horizon: Horizon) -> dict[str, Any]:
+    """The next units. At most `limit` rows are looked at, so a page may hold fewer units and still have `more`."""
+    until_us = horizon.watermark_us - question.window_us
+    rows = _rows(connection, question, until_us=until_us)
+    known = audit.by_rev(
+        connection,
+        {row.rev for row in rows if row.standing == Standing.UNIT},
+        namespace=question.namespace,
+        turnout=question.turnout,
+    )
+    revs = {rev: found["data"]["weights"] for rev, found in known.items()}
+    reasons = [_reason(row, revs) for row in rows]
+    units = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
+    last = Position(rows[-1].time_us, rows[-1].id) if rows else question.after
+    as_json = _requests(units) if question.kind == "gateway" else _predictions(connection, units, question.window_us)
+    return {
+        "units": list(as_json),
+        "cursor": cursors.encode(question.kind, last),
+        "more": len(rows) == question.limit,
+        "watermark_us": horizon.watermark_us,
+        "waiting_for": list(horizon.waiting_for),
+        "revs": revs,
+        "dropped": dict(Counter(reason for reason in reasons if reason not in (None, "shadow"))),
+    }
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A table of units: the columns of its order, and those that its units are made of."""
+
+    time: Column[int]
+    id: Column[str]
+    made_of: tuple[Column[Any], ...]
+
+    def rows(
+        self, connection: Connection, question: Question, *, version: str, owner: ColumnElement[bool], until_us: int
+    ) -> Sequence[Any]:
+        """The next rows of one version: a range of the index, where two versions at once would have to be sorted."""
+        table, after = self.time.table.c, question.after
+        head = (self.time.label("time_us"), self.id.label("id"), literal(version).label("version"))
+        statement = (
+            select(*head, table.standing, table.rev, table.p, *self.made_of)
+            .where(owner, tuple_(self.time, self.id) > tuple_(after.time_us, after.id), self.time <= until_us)
+            .order_by(self.time, self.id)
+            .limit(question.limit)
+        )
+        return connection.execute(statement).all()
+
+
+_PREDICTIONS = _Source(
+    PREDICTIONS.c.time_us,
+    PREDICTIONS.c.id,
+    (PREDICTIONS.c.outcome, PREDICTIONS.c.feedback_us, PREDICTIONS.c.feedback_count),
+)
+_REQUESTS = _Source(
+    GATEWAY_REQUESTS.c.ended_us,
+    GATEWAY_REQUESTS.c.request_id,
+    (GATEWAY_REQUESTS.c.code, GATEWAY_REQUESTS.c.duration_us),
+)
+
+
+def _rows(connection: Connection, question: Question, *, until_us: int) -> list[Any]:
+    """The first rows of both versions together; each of the two delivers its own first ones in order."""
+    if question.kind == "gateway":
+        source, owners = _REQUESTS, {name: GATEWAY_REQUESTS.c.version == name for name in question.versions}
+    else:
+        source, owners = _PREDICTIONS, _version_owners(connection, question)
+    streams = (
+        source.rows(connection, question, version=version, owner=owner, until_us=until_us)
+        for version, owner in owners.items()
+    )
+    return list(islice(heapq.merge(*streams, key=lambda row: (row.time_us, row.id)), question.limit))
+
+
+def _version_owners(connection: Connection, question: Question) -> dict[str, ColumnElement[bool]]:
+    found = connection.execute(
+        select(VERSIONS.c.version, VERSIONS.c.no).where(
+            VERSIONS.c.namespace == question.namespace,
+            VERSIONS.c.endpoint == question.turnout,
+            VERSIONS.c.version.in_(question.versions),
+        )
+    )
+    return {row.version: PREDICTIONS.c.version_no == row.no for row in found}
+
+
+def _reason(row: Any, revs: dict[str, dict[str, int]]) -> str | None:
+    """Why a row is no unit, or None."""
+    if row.standing != Standing.UNIT:
+        return Standing(row.standing).name.lower()
+    weights = revs.get(row.rev)
+    if weights is None:
+        return "unknown_rev"
+    return None if stamps.agrees(version=row.version, p=row.p, weights=weights) else "wrong_weight"
+
+
+def _head(row: Any) -> dict[str, Any]:
+    return {"id": row.id, "time_us": row.time_us, "version": row.version, "rev": row.rev}
+
+
+def _requests(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        yield _head(row) | {"error": int(row.code >= _FIRST_ERROR), "duration_us": row.duration_us}
+
+
+def _predictions(connection: Connection, rows: list[Any], window_us: int) -> Iterator[dict[str, Any]]:
+    """Units with the outcome of the word that was current when their window closed."""
+    deadlines = {row.id: row.time_us + window_us for row in rows if row.feedback_us is not None}
+    corrected = {row.id for row in rows if row.feedback_count > 1 and row.feedback_us > deadlines[row.id]}
+    earlier = _words_in_time(connection, corrected, deadlines)
+    for row in rows:
+        outcome, arrived_us = earlier.get(row.id, (row.outcome, row.feedback_us))
+        counts = outcome is not None and arrived_us <= deadlines[row.id]
+        yield _head(row) | {
+            "y": outcome if counts else None,
+            "delay_us": max(0, arrived_us - row.time_us) if counts else None,
+        }
+
+
+def _words_in_time(
+    connection: Connection, ids: Iterable[str], deadlines: dict[str, int]
+) -> dict[str, tuple[float | None, int]]:
+    """For predictions whose last word came too late: the last one before, if there was one."""
+    in_time = {}
+    for portion in feedback.chunks(ids):
+        statement = select(FEEDBACK.c.prediction_id, FEEDBACK.c.outcome, FEEDBACK.c.arrived_us)
+        statement = statement.where(FEEDBACK.c.prediction_id.in_(portion)).order_by(FEEDBACK.c.no)
+        for row in connection.execute(statement):
+            if row.arrived_us <= deadlines[row.prediction_id]:
+                in_time[row.prediction_id] = (row.outcome, row.arrived_us)
+    return in_time

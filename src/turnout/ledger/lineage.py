@@ -1,0 +1,40 @@
+"""What put a version in front of a request: the decisions of the audit behind one prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from turnout.ledger import audit, predictions
+
+__all__ = ["of"]
+
+
+def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
+    """A prediction's head and the audit rows behind it: the weights of its rev, and the promotion or adoption before.
+
+    Raises:
+        NotFound: there is no such prediction, or it has been erased.
+    """
+    row = predictions.stored(connection, prediction_id)
+    place = {"namespace": row.namespace, "turnout": row.endpoint}
+    weights = audit.by_rev(connection, [row.rev], **place).get(row.rev) if row.rev else None
+    # Weights and the decision behind them are written together, so the weights' time finds the decision, also if the
+    # predictor's clock is behind the ledger's.
+    decided_us = weights["time_us"] if weights else row.time_us
+    decision = audit.latest(connection, **place, actions=("promote", "adopt"), until_us=decided_us)
+    return {
+        "id": row.id,
+        "time_us": row.time_us,
+        "namespace": row.namespace,
+        "endpoint": row.endpoint,
+        "version": row.version,
+        "rev": row.rev,
+        "stamp": orjson.loads(row.content).get("stamp"),
+        "outcome": row.outcome,
+        "weights": weights,
+        "decision": decision,
+        "audit": [found for found in (decision, weights) if found],
+    }

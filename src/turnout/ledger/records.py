@@ -1,0 +1,205 @@
+"""What comes in with `POST /v1/events`: batches of prediction records, each checked by plain functions.
+
+This is the hot path, so records stay the dicts that orjson made. A check names what is wrong in words that a person can
+act on; a bad record is rejected by itself and never blocks its neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+from turnout.errors import InputError
+
+__all__ = ["Batch", "Record", "Rejection", "parse_batch", "problem_of", "required"]
+
+Record: TypeAlias = dict[str, Any]
+
+ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+# These have columns of their own; the rest of a record is its content.
+_COLUMNS = frozenset(("id", "time_us", "namespace", "endpoint", "version", "request_id", "caller_id"))
+_LAST_US = 1 << 62  # fits the integer columns of every database, with room to add windows
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A record that was not taken, and why."""
+
+    index: int
+    id: str | None
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of an answer's `rejected`."""
+        return {"index": self.index, "id": self.id, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One log's news: all up to `watermark_us` has been sent.
+
+    `records` are the good ones by id, each with its content as it is stored; `repeated` counts more of the same id.
+    """
+
+    log: str
+    namespace: str
+    endpoint: str
+    version: str
+    watermark_us: int
+    final: bool
+    records: dict[str, tuple[Record, bytes]]
+    repeated: int
+    rejected: list[Rejection]
+
+
+def is_text(value: object) -> bool:
+    """A string that says something."""
+    return isinstance(value, str) and value != ""
+
+
+def is_text_or_null(value: object) -> bool:
+    """An optional string."""
+    return value is None or isinstance(value, str)
+
+
+def is_time(value: object) -> bool:
+    """Microseconds since 1970 that fit the database; true is no integer here."""
+    return type(value) is int and 0 <= value < _LAST_US
+
+
+def is_bool(value: object) -> bool:
+    """JSON's true or false."""
+    return isinstance(value, bool)
+
+
+def is_id(value: object) -> bool:
+    """A prediction's id: the predictor's own, 32 hexadecimal digits; other runtimes may bring a short token."""
+    return isinstance(value, str) and ID.fullmatch(value) is not None
+
+
+def is_list(value: object) -> bool:
+    """A JSON array."""
+    return isinstance(value, list)
+
+
+Check: TypeAlias = tuple[str, Callable[[object], bool], str]
+
+_HEAD: tuple[Check, ...] = (
+    ("log", is_text, "a name"),
+    ("namespace", is_text, "a name"),
+    ("endpoint", is_text_or_null, "a name, or empty"),
+    ("version", is_text, "a name"),
+    ("watermark_us", is_time, "an integer, microseconds since 1970"),
+    ("events", is_list, "a list of records"),
+)
+_RECORD: tuple[Check, ...] = (
+    ("id", is_id, "up to 64 letters, digits, '.', '_', ':' or '-'"),
+    ("time_us", is_time, "an integer, microseconds since 1970"),
+    ("inputs", is_list, "a list of tensors"),
+    ("outputs", is_list, "a list of tensors"),
+)
+_OPTIONAL: tuple[Check, ...] = (
+    ("stamp", is_text_or_null, "a string or null"),
+    ("request_id", is_text_or_null, "a string or null"),
+    ("caller_id", is_text_or_null, "a string or null"),
+    ("shadow", is_bool, "true or false"),
+)
+_SAME = ("namespace", "endpoint", "version")
+
+
+def parse_batch(body: object) -> Batch:
+    """The batch in a request's body; its bad records are set aside.
+
+    Raises:
+        InputError: the envelope itself is wrong, so that not even the log is known.
+    """
+    head = required(body, _HEAD)
+    final = head.get("final", False)
+    if not isinstance(final, bool):
+        raise InputError("final: wanted true or false")
+    names = {name: head[name] or "" for name in _SAME}
+    records: dict[str, tuple[Record, bytes]] = {}
+    rejected, repeated = [], 0
+    for index, record in enumerate(head["events"]):
+        if reason := problem_of(record, names):
+            rejected.append(Rejection(index, _id_of(record), reason))
+        elif record["id"] in records:
+            repeated += 1
+        elif content := _content(record):
+            records[record["id"]] = (record, content)
+        else:
+            rejected.append(Rejection(index, record["id"], "the record is nested too deeply"))
+    return Batch(
+        log=head["log"],
+        watermark_us=head["watermark_us"],
+        final=final,
+        records=records,
+        repeated=repeated,
+        rejected=rejected,
+        **names,
+    )
+
+
+def required(body: object, checks: tuple[Check, ...]) -> dict[str, Any]:
+    """The body as an object that passes the checks.
+
+    Raises:
+        InputError: it is no object, or a field is missing or wrong.
+    """
+    if not isinstance(body, dict):
+        raise InputError("the body must be a JSON object")
+    if problem := _first_problem(body, checks):
+        raise InputError(problem)
+    return body
+
+
+def problem_of(record: object, names: dict[str, str]) -> str | None:
+    """What is wrong with a record of a log with these names, or None."""
+    if not isinstance(record, dict):
+        return "a record must be a JSON object"
+    if problem := _first_problem(record, _RECORD) or _first_problem(record, _OPTIONAL, optional=True):
+        return problem
+    for name, wanted in names.items():
+        if record.get(name, "") != wanted:
+            return f"{name}: the log is of {wanted!r}, the record of {record.get(name)!r}"
+    if not record["outputs"]:
+        return "outputs: wanted at least one tensor"
+    return _tensor_problem("inputs", record["inputs"]) or _tensor_problem("outputs", record["outputs"])
+
+
+def _first_problem(fields: dict[str, Any], checks: tuple[Check, ...], *, optional: bool = False) -> str | None:
+    for name, fits, wanted in checks:
+        if name not in fields:
+            if optional:
+                continue
+            return f"{name} is missing"
+        if not fits(fields[name]):
+            return f"{name}: wanted {wanted}"
+    return None
+
+
+def _tensor_problem(where: str, tensors: list[Any]) -> str | None:
+    for index, tensor in enumerate(tensors):
+        if not isinstance(tensor, dict):
+            return f"{where}[{index}]: wanted an object with name, datatype, shape and data"
+        for name, kind in (("name", str), ("datatype", str), ("shape", list), ("data", list)):
+            if not isinstance(tensor.get(name), kind):
+                return f"{where}[{index}].{name}: wanted a {'string' if kind is str else 'list'}"
+    return None
+
+
+def _content(record: Record) -> bytes | None:
+    """What a record holds besides its columns; None if it is nested deeper than can be written."""
+    try:
+        return orjson.dumps({name: value for name, value in record.items() if name not in _COLUMNS})
+    except orjson.JSONEncodeError:
+        return None
+
+
+def _id_of(record: object) -> str | None:
+    found = record.get("id") if isinstance(record, dict) else None
+    return found if isinstance(found, str) else None
