@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from turnout.cli import engine, pipeline, serving
 from turnout.cli.output import err
@@ -13,8 +13,27 @@ from turnout.errors import TurnoutError
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Turns our errors into one line on stderr and the exit code of their class."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except TurnoutError as error:
+            err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as interruption:
+            err.print("interrupted")
+            raise typer.Exit(_INTERRUPTED) from interruption
+
+
 app = typer.Typer(
     name="turnout",
+    cls=_Commands,
     help="From raw data to a canary-tested KServe service: the same objects on a laptop and on Kubernetes.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,21 +46,7 @@ serving.register(app)
 
 def main() -> None:
     """Entry point of the command `turnout`."""
-    try:
-        app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        sys.exit(130)
-    except TurnoutError as error:
-        err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
-        sys.exit(error.exit_code)
+    app()
 
 
 def _escaped(error: Exception) -> str:
