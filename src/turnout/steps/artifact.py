@@ -22,6 +22,7 @@ from turnout.steps.parts import Array
 __all__ = [
     "MANIFEST",
     "ONNX",
+    "SEARCH",
     "SKOPS",
     "Manifest",
     "Model",
@@ -37,6 +38,8 @@ __all__ = [
 MANIFEST = "model.json"
 ONNX = "model.onnx"
 SKOPS = "model.skops"
+SEARCH = "search.json"
+"""Beside the artifact, not part of it: it holds times, which are never twice the same."""
 _FORMAT = 1
 
 

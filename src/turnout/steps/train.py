@@ -12,16 +12,13 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from turnout import spec as specs
 from turnout.spec import ModelSpec
 from turnout.steps import artifact, exporting, parts, train_parity, train_pipeline, train_search
 from turnout.steps.parts import Array, Part
 from turnout.steps.train_parity import Parity
 from turnout.steps.train_search import Search
 
-__all__ = ["SEARCH", "Trained", "train"]
-
-SEARCH = "search.json"
+__all__ = ["Trained", "train"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Trained:
         return self.search.winner.mean
 
 
-def train(spec: str, *, candidate: str, train: Path, test: Path, out: Path) -> Trained:
+def train(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path) -> Trained:
     """Search the candidate's grid on the training part, export the winner to `out`, and check it on the test part.
 
     The same spec, snapshot and seed give the same artifact, byte for byte.
@@ -50,12 +47,11 @@ def train(spec: str, *, candidate: str, train: Path, test: Path, out: Path) -> T
         Failed: scikit-learn or the ONNX converter refuses, or the exported model answers otherwise than the fitted one.
     """
     began = time.perf_counter()
-    model_spec = specs.loads(spec, deep=False)
-    part = parts.read(train, spec=model_spec)
-    fitted, search = _fit(part, spec=model_spec, candidate=candidate)
-    exporting.export(fitted, features=part.features, task=model_spec.task, folder=out)
+    part = parts.read(train, spec=spec)
+    fitted, search = _fit(part, spec=spec, candidate=candidate)
+    exporting.export(fitted, features=part.features, task=spec.task, folder=out)
     parity = train_parity.check(
-        artifact.load(out), fitted, features=parts.read(test, spec=model_spec).features, frame=_frame
+        artifact.load(out), fitted, features=parts.read(test, spec=spec).features, frame=_frame
     )
     trained = Trained(
         candidate=candidate,
@@ -64,7 +60,7 @@ def train(spec: str, *, candidate: str, train: Path, test: Path, out: Path) -> T
         parity=parity,
         seconds=time.perf_counter() - began,
     )
-    _write_search(out / SEARCH, trained, spec=model_spec, rows=part.rows)
+    _write_search(out / artifact.SEARCH, trained, spec=spec, rows=part.rows)
     return trained
 
 

@@ -1,0 +1,231 @@
+"""Evaluate: choose the best candidate, measure it on the test part, compare it with the champion, decide.
+
+What is measured is the exported file, because that is what will answer. The choice between candidates rests on
+cross-validation alone: the test part is looked at once, by the one that was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from turnout.errors import Failed
+from turnout.spec import ModelSpec
+from turnout.steps import artifact, evaluate_gate, evaluate_metrics, evaluate_statistics, parts
+from turnout.steps.artifact import Model
+from turnout.steps.evaluate_champion import Champion
+from turnout.steps.evaluate_gate import Decision
+from turnout.steps.evaluate_metrics import METRICS, Answers
+from turnout.steps.evaluate_statistics import Estimate, Paired
+from turnout.steps.parts import Array, Part
+
+__all__ = ["ClassScore", "Evaluation", "Slice", "Tried", "evaluate"]
+
+_SHARES = frozenset({"accuracy"})
+_OF_PROBABILITIES = frozenset({"neg_log_loss", "roc_auc", "roc_auc_ovr"})
+_LABEL_KINDS = {"FP32": "f", "INT64": "i", "BYTES": "O"}
+_MOST_SLICES, _FEWEST_ROWS = 12, 20
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate's search, as its training step wrote it."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The candidate's name in the spec."""
+        return str(self.facts["candidate"])
+
+    @property
+    def score(self) -> float:
+        """Mean cross-validated score of its best point."""
+        return float(self.facts["score"])
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class on the test part: of its rows, how many were found; of the answers, how many were right."""
+
+    label: int | str
+    rows: int
+    recall: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The metric on the rows with one value of a column."""
+
+    column: str
+    value: str
+    rows: int
+    score: Estimate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that the report shows and the gate decides on."""
+
+    metric: str
+    tried: tuple[Tried, ...]
+    best: Tried
+    rows: int
+    score: Estimate
+    metrics: Mapping[str, float]
+    decision: Decision
+    answers: Answers = field(repr=False)
+    classes: tuple[int | str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    by_class: tuple[ClassScore, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    champion: str = ""
+    champion_score: float | None = None
+    comparison: Paired | None = None
+    incomparable: str = ""
+
+
+def evaluate(spec: ModelSpec, *, models: Sequence[Path], test: Path, champion: Champion | None) -> Evaluation:
+    """Evaluate the best of these candidates.
+
+    Raises:
+        ModelError: an artifact is not what its manifest says.
+        Failed: the metric needs what the estimator cannot give.
+    """
+    tried = tuple(_read(folder) for folder in models)
+    best = max(tried, key=lambda item: item.score)
+    part = parts.read(test, spec=spec)
+    model = artifact.load(best.folder)
+    answers = _ask(model, part)
+    score = _estimate(spec, answers)
+    incomparable = _incomparable(champion, part, metric=spec.metric) if champion else ""
+    asked = _ask(champion.model, part) if champion and champion.model and not incomparable else None
+    comparison = _compare(spec, answers, asked) if asked else None
+    version = champion.version if champion else ""
+    return Evaluation(
+        metric=spec.metric,
+        tried=tried,
+        best=best,
+        rows=part.rows,
+        score=score,
+        metrics=_all_metrics(spec, answers),
+        decision=evaluate_gate.decide(
+            gates=spec.gates,
+            metric=spec.metric,
+            score=score,
+            champion=version,
+            comparison=comparison,
+            incomparable=incomparable,
+        ),
+        answers=answers,
+        **_by_class(answers) if spec.task == "classification" else {},
+        slices=tuple(_slices(spec, part, answers)),
+        champion=version,
+        champion_score=METRICS[spec.metric](asked) if asked else None,
+        comparison=comparison,
+        incomparable=incomparable,
+    )
+
+
+def _read(folder: Path) -> Tried:
+    return Tried(folder=folder, facts=orjson.loads((folder / artifact.SEARCH).read_bytes()))
+
+
+def _ask(model: Model, part: Part) -> Answers:
+    return evaluate_metrics.of(part.label, model.predict(part.features), model.manifest.labels)
+
+
+def _estimate(spec: ModelSpec, answers: Answers) -> Estimate:
+    try:
+        return evaluate_statistics.estimate(
+            answers, metric=METRICS[spec.metric], is_share=spec.metric in _SHARES, seed=spec.split.seed
+        )
+    except ValueError as error:
+        raise Failed(f"{spec.metric}: {error}") from error
+
+
+def _incomparable(champion: Champion, part: Part, *, metric: str) -> str:
+    """Why the champion cannot be asked about these rows; empty when it can."""
+    if champion.model is None:
+        return champion.incomparable
+    outputs = champion.model.manifest.outputs
+    if metric in _OF_PROBABILITIES and len(outputs) == 1:
+        return f"it gives no probabilities, and {metric} is made of them"
+    missing = artifact.missing_features(champion.model.manifest, part.features)
+    if missing:
+        names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        return f"it needs {len(missing)} columns that this table lacks or has in another type ({names})"
+    if _LABEL_KINDS[outputs[0].datatype] != part.label.dtype.kind:
+        return f"it answers {outputs[0].datatype}, and the label is now of type {part.label.dtype}"
+    return ""
+
+
+def _compare(spec: ModelSpec, answers: Answers, champion: Answers) -> Paired:
+    rule = spec.gates.champion
+    return evaluate_statistics.compare(
+        answers,
+        champion,
+        metric=METRICS[spec.metric],
+        is_share=spec.metric in _SHARES,
+        margin=rule.margin,
+        alpha=rule.alpha,
+        seed=spec.split.seed,
+    )
+
+
+def _all_metrics(spec: ModelSpec, answers: Answers) -> dict[str, float]:
+    """The spec's metric first, then every other of the same task that is defined here."""
+    from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS
+
+    names = REGRESSION_METRICS if spec.task == "regression" else CLASSIFICATION_METRICS
+    found: dict[str, float] = {}
+    for name in (spec.metric, *names):
+        if name in _OF_PROBABILITIES and answers.probabilities is None:
+            continue
+        if name == "roc_auc" and len(answers.labels) != 2:
+            continue
+        value = METRICS[name](answers)
+        if np.isfinite(value):
+            found[name] = value
+    return found
+
+
+def _by_class(answers: Answers) -> dict[str, Any]:
+    classes = tuple(sorted({*answers.labels, *answers.truth.tolist()}))
+    matrix = evaluate_metrics.confusion(answers, classes)
+    scores = tuple(
+        ClassScore(
+            label=label,
+            rows=int(matrix[index].sum()),
+            recall=_share(matrix[index, index], matrix[index].sum()),
+            precision=_share(matrix[index, index], matrix[:, index].sum()),
+        )
+        for index, label in enumerate(classes)
+    )
+    rows = tuple(tuple(int(count) for count in row) for row in matrix)
+    return {"classes": classes, "confusion": rows, "by_class": scores}
+
+
+def _share(part: Any, whole: Any) -> float:
+    return float(part) / float(whole) if whole else float("nan")
+
+
+def _slices(spec: ModelSpec, part: Part, answers: Answers) -> list[Slice]:
+    """The metric by value of each categorical column of few values; slices too small to say anything are left out."""
+    found: list[Slice] = []
+    for column in part.categorical:
+        values, counts = np.unique(part.features[column].astype(str), return_counts=True)
+        if not 2 <= len(values) <= _MOST_SLICES:
+            continue
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            if count >= _FEWEST_ROWS:
+                rows: Array = np.flatnonzero(part.features[column] == value)
+                found.append(Slice(column, value or "(missing)", count, _estimate(spec, answers.at(rows))))
+    return found

@@ -1,0 +1,79 @@
+"""The offline gate: a pure decision from scores to yes or no, with its reason in one sentence.
+
+The rule. A model passes when its metric on the test part reaches the minimum, and it is not *shown to be worse* than
+the champion: the paired test on the same rows rejects "at most `margin` below the champion" at level `alpha`. The
+burden of proof lies with the refusal. An equal model passes 95 times in 100 (at alpha 0.05) instead of failing every
+second time by a hair of noise, and a clearly worse one is stopped; what the test is too small to see is stated, and is
+what the canary is for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from turnout.spec import Gates
+from turnout.steps.evaluate_statistics import Estimate, Paired
+
+__all__ = ["Decision", "decide"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the version may be registered, and why. `enforced` is false when the spec switches the gate off."""
+
+    passed: bool
+    reason: str
+    enforced: bool = True
+
+
+def decide(
+    *, gates: Gates, metric: str, score: Estimate, champion: str, comparison: Paired | None, incomparable: str = ""
+) -> Decision:
+    """The gate's answer.
+
+    `champion` is the champion's version, empty when the endpoint has none; without a `comparison`, `incomparable` says
+    why there is none.
+    """
+    checks = (
+        _minimum(gates, metric, score),
+        _against_champion(gates, metric, champion, comparison, incomparable),
+    )
+    passed = all(ok for ok, _ in checks)
+    failures = [text for ok, text in checks if not ok]
+    reason = "; ".join(failures or [text for _, text in checks if text])
+    if not gates.enabled:
+        verdict = "it would have passed" if passed else "it would have stopped this model"
+        return Decision(passed=True, reason=f"the gate is switched off; {verdict}: {reason}", enforced=False)
+    return Decision(passed=passed, reason=reason)
+
+
+def _minimum(gates: Gates, metric: str, score: Estimate) -> tuple[bool, str]:
+    said = f"{metric} {score.value:.4f} (95 % interval {score.low:.4f} to {score.high:.4f})"
+    if gates.minimum is None:
+        return True, said
+    if score.value < gates.minimum:
+        return False, f"{said} on the test part is below the minimum {gates.minimum:g}"
+    return True, f"{said} on the test part reaches the minimum {gates.minimum:g}"
+
+
+def _against_champion(
+    gates: Gates, metric: str, champion: str, comparison: Paired | None, incomparable: str
+) -> tuple[bool, str]:
+    if not champion:
+        return True, "there is no champion to compare with"
+    if comparison is None:
+        return True, f"not comparable with champion {champion}: {incomparable}"
+    alpha, margin = gates.champion.alpha, gates.champion.margin
+    by = f" by more than {margin:g}" if margin else ""
+    numbers = (
+        f"{metric} {comparison.difference:+.4f} (95 % interval {comparison.low:+.4f} to {comparison.high:+.4f}, "
+        f"p = {comparison.worse_p:.3g}, {comparison.rows} paired rows)"
+    )
+    if comparison.worse_p <= alpha:
+        return False, f"worse than champion {champion}{by}: {numbers}"
+    if comparison.low > 0:
+        return True, f"better than champion {champion}: {numbers}"
+    if not comparison.smallest_effect:
+        return True, f"just as good as champion {champion}: {numbers}"
+    seen = f"a loss of {comparison.smallest_effect:.3g} would have been found in 80 % of cases"
+    return True, f"not shown to be worse than champion {champion}{by}: {numbers}; {seen}"

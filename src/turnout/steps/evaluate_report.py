@@ -1,0 +1,113 @@
+"""The evaluation as one HTML page, without scripts or files beside it: it opens anywhere, in KFP's and MLflow's UI too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from turnout.spec import ModelSpec
+from turnout.steps import evaluate_drawings as drawings
+from turnout.steps.evaluate import Evaluation
+
+__all__ = ["render"]
+
+_TEMPLATE = "evaluate_report.html.j2"
+_MOST_CLASSES = 40
+
+
+def render(evaluation: Evaluation, *, spec: ModelSpec) -> str:
+    """The page."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["number"] = _number
+    template = environment.from_string(resources.files("turnout.steps").joinpath(_TEMPLATE).read_text("utf-8"))
+    return template.render(
+        evaluation=evaluation,
+        spec=spec,
+        candidates=_candidates(evaluation),
+        pictures=_pictures(evaluation, minimum=spec.gates.minimum, margin=spec.gates.champion.margin),
+    )
+
+
+def _pictures(evaluation: Evaluation, *, minimum: float | None, margin: float) -> dict[str, Any]:
+    score, comparison = evaluation.score, evaluation.comparison
+    bounds = _bounds([score.low, score.high, *([minimum] if minimum is not None else [])])
+    pictures: dict[str, Any] = {
+        "score": _markup(drawings.interval(score.value, score.low, score.high, mark=minimum, bounds=bounds))
+    }
+    if comparison is not None:
+        widest = max(abs(comparison.low), abs(comparison.high), margin) * 1.15 or 0.01
+        pictures["comparison"] = _markup(
+            drawings.interval(
+                comparison.difference, comparison.low, comparison.high, mark=-margin, bounds=(-widest, widest)
+            )
+        )
+    if evaluation.slices:
+        ends = _bounds([end for item in evaluation.slices for end in (item.score.low, item.score.high)])
+        pictures["slices"] = [
+            _markup(drawings.interval(s.score.value, s.score.low, s.score.high, mark=score.value, bounds=ends))
+            for s in evaluation.slices
+        ]
+    return pictures | _answers(evaluation)
+
+
+def _answers(evaluation: Evaluation) -> dict[str, Any]:
+    """Right and wrong answers: by class, or as values."""
+    if not evaluation.classes:
+        truth, values = evaluation.answers.truth, evaluation.answers.values
+        return {
+            "scatter": _markup(drawings.scatter(truth, values)),
+            "residuals": _markup(drawings.residuals(truth, values)),
+        }
+    if len(evaluation.classes) > _MOST_CLASSES:
+        return {}
+    return {
+        "confusion": _markup(drawings.confusion(evaluation.confusion, evaluation.classes)),
+        "by_class": [
+            (item, _markup(drawings.bar(item.recall)), _markup(drawings.bar(item.precision)))
+            for item in evaluation.by_class
+        ],
+    }
+
+
+def _candidates(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Every point of every candidate, best first, with its folds."""
+    points = [
+        {
+            "candidate": tried.name,
+            "chosen": tried is evaluation.best and index == tried.facts["best"],
+            "parameters": ", ".join(f"{name}={value}" for name, value in point["parameters"].items())
+            or "as in the spec",
+            **{key: point[key] for key in ("mean", "sd", "folds", "fit_s")},
+        }
+        for tried in evaluation.tried
+        for index, point in enumerate(tried.facts["points"])
+    ]
+    scores = [score for point in points for score in point["folds"] if score is not None]
+    ends = (min(scores), max(scores))
+    for point in points:
+        point["picture"] = _markup(drawings.folds([s for s in point["folds"] if s is not None], bounds=ends))
+    return sorted(points, key=lambda point: -(point["mean"] if point["mean"] is not None else float("inf")))
+
+
+def _words(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "as in the spec"
+
+
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of a line on which all of these are well inside."""
+    low, high = min(values), max(values)
+    room = 0.25 * (high - low) or 0.05
+    return low - room, high + room
+
+
+def _markup(svg: str) -> Markup:
+    # Drawings escape every word that comes from data.
+    return Markup(svg)  # noqa: S704
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{value:.4f}"
