@@ -152,6 +152,7 @@ class FakeLedger:
         return {
             "units": units,
             "cursor": str(start + len(page)),
+            "more": start + len(page) < len(self.units) and kind == "predictions",
             "waiting_for": self.waiting_for,
             "revs": self.revs,
         }

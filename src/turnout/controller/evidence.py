@@ -107,7 +107,7 @@ def read_increment(source: EvidenceSource, turnout: str, *, namespace: str, test
                 waiting.update(page["waiting_for"])
             else:
                 test.gateway_cursor = page["cursor"]
-            if len(page["units"]) < _BATCH:
+            if not page["more"]:
                 break
     return Increment(units, labels, tuple(sorted(waiting)))
 
