@@ -25,6 +25,7 @@ class FakeLedger:
         self.status = 200
         self.answer: bytes | None = None
         self.reject: set[str] = set()
+        self.closed = False
         self.poison = b""  # a batch that contains this is refused as a whole
         self._watermarks: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -36,6 +37,8 @@ class FakeLedger:
         self._thread.start()
 
     def close(self) -> None:
+        """Stop listening, and hang up on those who are connected when they next ask."""
+        self.closed = True
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -73,9 +76,13 @@ class FakeLedger:
 def _handler(ledger: FakeLedger) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if ledger.closed:
+                self.close_connection = True
+                return
             if self.headers["authorization"] != f"Bearer {TOKEN}":
                 self._reply(401, b"{}")
             elif self.path != "/v1/events":

@@ -298,7 +298,7 @@ class Connection(asyncio.Protocol):
     def _unreadable(self) -> Page | None:
         """Why the body cannot be JSON, whatever it holds."""
         if b"upgrade" in self._headers:  # the parser leaves the body of such a request to the other protocol
-            return Page(400, error_body("upgrade: this server speaks HTTP/1.1 only; send the request without it"))
+            return Page(400, error_body("upgrade: this server speaks HTTP/1.1; send the request without it"))
         if b"inference-header-content-length" in self._headers:
             return Page(400, error_body("inference-header-content-length: this server reads tensors as JSON"))
         encoding = self._headers.get(b"content-encoding", b"identity")
