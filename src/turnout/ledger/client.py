@@ -190,7 +190,7 @@ class LedgerClient:
         after_seq: int = 0,
         limit: int = 1000,
     ) -> Json:
-        """Audit rows in order: `{"audit": [...]}`."""
+        """Audit rows in order: `{"rows": [...]}`."""
         query = {"namespace": namespace, "turnout": turnout, "action": action, "after_seq": after_seq, "limit": limit}
         return self._call("GET", "/v1/audit", query=query)
 

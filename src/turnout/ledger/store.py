@@ -46,8 +46,8 @@ class Store:
 
     def __init__(self, url: str, *, clock_us: Callable[[], int] = wall_clock_us) -> None:
         self.clock_us = clock_us
-        self._writing = _engine(url, begin="BEGIN IMMEDIATE", cache_kib=8192, connections=1)
-        self._reading = _engine(url, begin="BEGIN", cache_kib=2048, connections=_READERS)
+        self._writing = _engine(url, begin="BEGIN IMMEDIATE", cache_kib=4096, connections=1)
+        self._reading = _engine(url, begin="BEGIN", cache_kib=1024, connections=_READERS)
         try:
             with self._writing.begin() as connection:
                 migrate(connection)

@@ -178,7 +178,7 @@ async def get_summary(call: Call) -> Response:
 
 async def list_audit(call: Call) -> Response:
     """Audit rows in their order."""
-    return _json({"audit": await call.read(lambda connection: audit.rows(connection, **call.query))})
+    return _json({"rows": await call.read(lambda connection: audit.rows(connection, **call.query))})
 
 
 async def get_health(call: Call) -> Response:

@@ -114,7 +114,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "StateWritten": _object({"generation": _COUNT, "audit": _list(_of("AuditRow"))}),
     "AuditRow": _object(_AUDIT_ROW | {"data": _ANYTHING, "previous": _TEXT, "digest": _TEXT}),
-    "AuditPage": _object({"audit": _list(_of("AuditRow"))}),
+    "AuditPage": _object({"rows": _list(_of("AuditRow"))}),
     "Summary": _object(
         {
             "versions": {
