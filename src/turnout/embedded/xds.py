@@ -1,0 +1,186 @@
+"""Hands configuration to Envoy through files, and learns whether Envoy took it.
+
+Each file is written aside and renamed; Envoy watches for that. The order keeps traffic whole: endpoints before the
+clusters that name them, clusters before the routes that name them, and the other way round when something goes.
+Envoy's admin socket tells which version it runs, so that nothing is taken for done before it is.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from turnout.embedded import envoy, logfiles, records, workloads
+from turnout.errors import InputError
+
+__all__ = ["Admin", "Configuration", "Publisher", "Rejected"]
+
+Object = dict[str, Any]
+
+_ACK_LIMIT_S, _ACK_POLL_S = 3.0, 0.002
+_REJECTED = re.compile(r"update rejected: (.*)")
+
+
+class Rejected(InputError):
+    """Envoy refused a configuration and keeps the last good one; the message is Envoy's."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that Envoy is told: routes by host, ports by cluster."""
+
+    hosts: Mapping[str, Sequence[envoy.Rule]] = field(default_factory=dict)
+    clusters: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def listening(self) -> frozenset[int]:
+        """Every port that may get a request."""
+        return frozenset(port for found in self.clusters.values() for port in found)
+
+
+class Admin:
+    """Envoy's admin socket, in Envoy's own folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, path: str, *, method: str = "GET") -> str | None:
+        """What the admin answers; None when no Envoy is there (yet)."""
+        try:
+            descriptor = os.open(self._folder, os.O_PATH)
+            try:
+                # By descriptor: a socket's own path may have 107 characters at most, ours may be anywhere.
+                return _ask(f"/proc/self/fd/{descriptor}/admin.sock", method, path)
+            finally:
+                os.close(descriptor)
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def versions(self) -> dict[str, str] | None:
+        """Version of each resource that Envoy runs, by the name of its statistic, and counts of refusals."""
+        answer = self.get("/stats?filter=(version_text|update_rejected)$")
+        if answer is None:
+            return None
+        pairs = (line.rpartition(": ") for line in answer.splitlines())
+        return {name: value.strip('"') for name, _, value in pairs}
+
+    def active_requests(self) -> int:
+        """How many requests are under way; none when no Envoy is there."""
+        answer = self.get("/stats?filter=downstream_rq_active") or ""
+        return sum(int(line.rpartition(": ")[2]) for line in answer.splitlines())
+
+
+class Publisher:
+    """Writes a Configuration in the right order. One thread at a time."""
+
+    def __init__(self, folder: Path, *, log: Path) -> None:
+        self.admin = Admin(folder)
+        self._folder, self._log = folder, log
+        self._written: dict[str, str] = {}  # version by file name
+        self._acknowledged: dict[str, str] = {}
+        # An adopted Envoy may have refused things long ago.
+        self._refusals = {name: count for name, count in (self.admin.versions() or {}).items() if _counts(name)}
+        (folder / "endpoints").mkdir(parents=True, exist_ok=True)
+
+    def forget(self) -> None:
+        """Another Envoy runs: nothing is known of what it has taken or refused."""
+        self._acknowledged.clear()
+        self._refusals.clear()
+
+    def publish(self, wanted: Configuration) -> bool:
+        """Bring Envoy to this configuration; whether it runs it now (False: no Envoy answered; try again).
+
+        Raises:
+            Rejected: Envoy keeps the last good one.
+        """
+        names = sorted(wanted.clusters)
+        for name in names:
+            self._put(_endpoints_file(name), [envoy.endpoints(name, sorted(wanted.clusters[name]))])
+        kept = sorted({*names, *self._clusters_in_use()})
+        self._put("clusters.json", self._clusters(kept))
+        runs = self._confirm("clusters.json", "cluster_manager.cds")
+        runs &= all(self._confirm(_endpoints_file(name), f"cluster.{name}") for name in names)
+        self._put("routes.json", [envoy.route_table(wanted.hosts)])
+        runs &= self._confirm("routes.json", "http.gateway.rds.gateway")
+        if kept != names:
+            self._put("clusters.json", self._clusters(names))
+            runs &= self._confirm("clusters.json", "cluster_manager.cds")
+            self._remove_endpoints(set(kept) - set(names))
+        return runs
+
+    def _clusters(self, names: Sequence[str]) -> list[Object]:
+        return [envoy.cluster(name, self._folder / _endpoints_file(name)) for name in names]
+
+    def _clusters_in_use(self) -> list[str]:
+        """The clusters that Envoy has: they stay until no route names them."""
+        path = self._folder / "clusters.json"
+        if not path.exists():
+            return []
+        found = [resource["name"] for resource in orjson.loads(path.read_bytes())["resources"]]
+        return [name for name in found if (self._folder / _endpoints_file(name)).exists()]
+
+    def _remove_endpoints(self, names: set[str]) -> None:
+        for name in names:
+            file = _endpoints_file(name)
+            (self._folder / file).unlink(missing_ok=True)
+            self._written.pop(file, None)
+            self._acknowledged.pop(file, None)
+
+    def _put(self, file: str, resources: Sequence[Object]) -> None:
+        version = workloads.short_hash(list(resources))
+        if self._written.get(file) != version:
+            content = orjson.dumps({"version_info": version, "resources": resources})
+            records.write_aside(self._folder / file, content)
+            self._written[file] = version
+
+    def _confirm(self, file: str, statistic: str) -> bool:
+        """Wait until Envoy runs the written version of a file."""
+        version, counter = self._written[file], f"{statistic}.update_rejected"
+        if self._acknowledged.get(file) == version:
+            return True
+        deadline = time.monotonic() + _ACK_LIMIT_S
+        while time.monotonic() < deadline and (found := self.admin.versions()) is not None:
+            if found.get(f"{statistic}.version_text") == version:
+                self._acknowledged[file] = version
+                return True
+            if found.get(counter, "0") != self._refusals.get(counter, "0"):
+                self._refusals[counter] = found[counter]
+                self._written.pop(file)  # the same again is refused again, not waited for
+                raise Rejected(self._last_refusal())
+            time.sleep(_ACK_POLL_S)
+        return False
+
+    def _last_refusal(self) -> str:
+        """Envoy's own words, from its log."""
+        text = logfiles.read(self._log, tail_lines=50).decode("utf-8", errors="replace")
+        found = _REJECTED.findall(text)
+        return found[-1] if found else "Envoy refused the configuration"
+
+
+def _counts(statistic: str) -> bool:
+    return statistic.endswith("update_rejected")
+
+
+def _endpoints_file(cluster: str) -> str:
+    return f"endpoints/{cluster.replace('/', '.')}.json"
+
+
+def _ask(address: str, method: str, path: str) -> str:
+    connection = http.client.HTTPConnection("envoy", timeout=2)
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.sock.settimeout(2)
+    try:
+        connection.sock.connect(address)
+        connection.request(method, path)
+        return connection.getresponse().read().decode("utf-8", errors="replace")
+    finally:
+        connection.close()
