@@ -28,7 +28,7 @@ __all__ = ["application"]
 
 _log = logging.getLogger(__name__)
 
-_OPEN_PATHS = ("/version", "/healthz", "/livez", "/readyz")
+_OPEN = frozenset({"version", "healthz", "livez", "readyz"})  # first steps of paths that need no token
 _BODY_MOST = 3 * 1024 * 1024  # bytes, as in Kubernetes
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -81,12 +81,12 @@ class _Application:
             if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token):
                 return
             raise errors.unauthorized()
-        if not request.url.path.startswith(_OPEN_PATHS):
+        if _first_step(request.url.path) not in _OPEN:
             raise _anonymous(request)
 
     async def _dispatch(self, request: Request) -> Response:
         path = request.url.path
-        if path.startswith(_OPEN_PATHS):
+        if _first_step(path) in _OPEN:
             return _open(path)
         if path.startswith("/openapi/"):
             return await run_in_threadpool(_openapi, path)
@@ -138,10 +138,14 @@ def _anonymous(request: Request) -> ApiError:
     return errors.forbidden(f"{resource}{name} is forbidden: {user} {what}{where}", details=details)
 
 
+def _first_step(path: str) -> str:
+    return path.strip("/").partition("/")[0]
+
+
 def _open(path: str) -> Response:
-    if path == "/version":
+    if path.strip("/") == "version":
         return _json(discovery.VERSION)
-    return _text("ok") if path.strip("/").partition("/")[0] in ("healthz", "livez", "readyz") else _nothing_there()
+    return _nothing_there() if _first_step(path) == "version" else _text("ok")
 
 
 def _openapi(path: str) -> Response:

@@ -13,10 +13,12 @@ from typing import Any
 import orjson
 import yaml
 
-from turnout.embedded.api.errors import bad_request
+from turnout.embedded.api import protobuf
+from turnout.embedded.api.errors import bad_request, unsupported_media_type
 
 __all__ = ["Body", "decode", "go_json_error", "read_json", "read_yaml"]
 
+_READ = ("application/json", "application/yaml")
 _DEEP = 256  # levels; deeper ones are an attack, not an object
 
 
@@ -46,10 +48,26 @@ def decode(data: bytes, content_type: str) -> Body:
     """A body by its content type (JSON without one).
 
     Raises:
-        ApiError: it cannot be read (400).
+        ApiError: it cannot be read (400), or is in a format that nobody reads (415).
         ValueError: JSON that cannot be read; the caller words it, `go_json_error` helps.
     """
-    return read_yaml(data) if "yaml" in content_type else read_json(data)
+    if "yaml" in content_type:
+        return read_yaml(data)
+    if protobuf.MEDIA_TYPE in content_type:
+        return _read_protobuf(data)
+    if content_type and "json" not in content_type:
+        raise unsupported_media_type(_READ)
+    return read_json(data)
+
+
+def _read_protobuf(data: bytes) -> Body:
+    try:
+        value = protobuf.decode(data)
+    except ValueError as problem:
+        raise bad_request(f"the body cannot be read as protobuf: {problem}") from problem
+    if value is None:
+        raise unsupported_media_type(_READ)
+    return Body(value=value)
 
 
 def read_json(data: bytes) -> Body:

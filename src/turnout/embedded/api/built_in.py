@@ -61,10 +61,14 @@ def check_encoding(kind: Kind, obj: Object) -> None:
         try:
             base64.b64decode(value or "", validate=True)
         except (binascii.Error, ValueError) as problem:
-            position = re.match(r"[A-Za-z0-9+/]*", value)
-            at = position.end() if position else 0
-            message = f"illegal base64 data at input byte {at}"
+            message = f"illegal base64 data at input byte {_first_bad_byte(value)}"
             raise bad_request(f'{kind.kind} in version "v1" cannot be handled as a {kind.kind}: {message}') from problem
+
+
+def _first_bad_byte(text: str) -> int:
+    """Where Go's decoder stops: at the first strange letter, or at the start of four letters that are not four."""
+    good = len(text) - len(text.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+    return good if good < len(text) else good - good % 4
 
 
 def _prepare_namespace(obj: Object, current: Object | None) -> Object:

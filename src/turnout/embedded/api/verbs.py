@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from turnout.embedded.api import apply, errors, managers, metadata, options, patches, reading, selectors, writing
-from turnout.embedded.api.bodies import Body, go_json_error, read_json, read_yaml
+from turnout.embedded.api.bodies import Body, decode, go_json_error, read_json, read_yaml
 from turnout.embedded.api.built_in import check_encoding
 from turnout.embedded.api.calls import Call, Reply
 from turnout.embedded.api.errors import ApiError
@@ -326,8 +324,8 @@ def _delete_body(call: Call) -> Any:
     if not call.body.strip():
         return None
     try:
-        return orjson.loads(call.body) if b"{" in call.body[:1] else read_yaml(call.body).value
-    except orjson.JSONDecodeError as problem:
+        return decode(call.body, call.headers.get("content-type", "")).value
+    except ValueError as problem:
         raise errors.bad_request(
             f"couldn't get version/kind; json parse error: {go_json_error(call.body)}"
         ) from problem
