@@ -20,6 +20,7 @@ from turnout.errors import ModelError
 from turnout.steps.parts import Array
 
 __all__ = [
+    "EVALUATION",
     "MANIFEST",
     "ONNX",
     "SEARCH",
@@ -29,6 +30,7 @@ __all__ = [
     "Predictions",
     "Tensor",
     "digest",
+    "digest_of",
     "load",
     "missing_features",
     "read",
@@ -38,8 +40,8 @@ __all__ = [
 MANIFEST = "model.json"
 ONNX = "model.onnx"
 SKOPS = "model.skops"
-SEARCH = "search.json"
-"""Beside the artifact, not part of it: it holds times, which are never twice the same."""
+SEARCH, EVALUATION = "search.json", "evaluation.json"
+"""Beside the artifact, not part of it: how it was found and what it is worth."""
 _FORMAT = 1
 
 
@@ -90,6 +92,11 @@ def digest(file: Path) -> str:
     """`sha256:<hex>` of a file; of `model.json` it is the identity of the version."""
     with file.open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+def digest_of(content: bytes) -> str:
+    """The same of a file's content."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def read(folder: Path, *, expected: str = "") -> Manifest:

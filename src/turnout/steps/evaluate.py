@@ -6,8 +6,9 @@ cross-validation alone: the test part is looked at once, by the one that was cho
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from turnout.steps.evaluate_metrics import METRICS, Answers
 from turnout.steps.evaluate_statistics import Estimate, Paired
 from turnout.steps.parts import Array, Part
 
-__all__ = ["ClassScore", "Evaluation", "Slice", "Tried", "evaluate"]
+__all__ = ["ClassScore", "Evaluation", "Slice", "Tried", "evaluate", "take"]
 
 _SHARES = frozenset({"accuracy"})
 _OF_PROBABILITIES = frozenset({"neg_log_loss", "roc_auc", "roc_auc_ovr"})
@@ -91,6 +92,14 @@ class Evaluation:
     comparison: Paired | None = None
     incomparable: str = ""
 
+    def logged(self) -> dict[str, float]:
+        """What a tracking system shows as numbers."""
+        found = {**self.metrics, f"{self.metric}_low": self.score.low, f"{self.metric}_high": self.score.high}
+        found |= {"cv_score": self.best.score, "rows": float(self.rows)}
+        if self.comparison is not None and self.champion_score is not None:
+            found |= {"champion_score": self.champion_score, "champion_difference": self.comparison.difference}
+        return found
+
 
 def evaluate(spec: ModelSpec, *, models: Sequence[Path], test: Path, champion: Champion | None) -> Evaluation:
     """Evaluate the best of these candidates.
@@ -132,6 +141,25 @@ def evaluate(spec: ModelSpec, *, models: Sequence[Path], test: Path, champion: C
         comparison=comparison,
         incomparable=incomparable,
     )
+
+
+def take(evaluation: Evaluation, *, to: Path) -> None:
+    """Copy the chosen candidate's artifact to `to`, with what is known about it beside it."""
+    shutil.copytree(evaluation.best.folder, to, dirs_exist_ok=True)
+    comparison = asdict(evaluation.comparison) if evaluation.comparison else None
+    content = {
+        "candidate": evaluation.best.name,
+        "metric": evaluation.metric,
+        "rows": evaluation.rows,
+        "score": asdict(evaluation.score),
+        "metrics": evaluation.metrics,
+        "gate": asdict(evaluation.decision),
+        "champion": evaluation.champion,
+        "champion_score": evaluation.champion_score,
+        "comparison": comparison,
+        "incomparable": evaluation.incomparable,
+    }
+    (to / artifact.EVALUATION).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
 def _read(folder: Path) -> Tried:

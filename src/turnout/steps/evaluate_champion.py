@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from turnout import storage
 from turnout.errors import NotFound
@@ -12,11 +12,10 @@ from turnout.kube.inferenceservices import DIGEST
 from turnout.steps import artifact
 from turnout.steps.artifact import Model
 
+if TYPE_CHECKING:
+    from turnout.kube.client import Kube
+
 __all__ = ["Champion", "find"]
-
-
-class _Reader(Protocol):
-    def get(self, kind: str, name: str, *, namespace: str | None = None) -> dict[str, object]: ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Champion:
     incomparable: str = ""
 
 
-def find(kube: _Reader, endpoint: str, *, namespace: str, scratch: Path) -> Champion | None:
+def find(kube: Kube, endpoint: str, *, namespace: str, scratch: Path) -> Champion | None:
     """The champion, its artifact fetched to `scratch`; None when the endpoint has none yet.
 
     Raises:

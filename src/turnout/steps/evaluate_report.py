@@ -1,4 +1,4 @@
-"""The evaluation as one HTML page, without scripts or files beside it: it opens anywhere, in KFP's and MLflow's UI too."""
+"""The evaluation as one HTML page without scripts or files beside it, so that it opens anywhere, also in KFP's UI."""
 
 from __future__ import annotations
 

@@ -1,0 +1,60 @@
+"""The best candidate, measured, compared and judged."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+
+from components._image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def evaluate(
+    spec: str,
+    namespace: str,
+    models: Input[list[Model]],
+    test: Input[Dataset],
+    best: Output[Model],
+    report: Output[HTML],
+    metrics: Output[Metrics],
+    confusion: Output[ClassificationMetrics],
+) -> NamedTuple("Gate", [("passed", bool), ("reason", str)]):
+    """Choose a candidate by cross-validation, measure it on the test part, compare it with the champion, and decide.
+
+    Args:
+        spec: The model spec, as text.
+        namespace: Where the endpoint's champion is looked up.
+        models: All candidates, from train.
+        test: The test part, from featurize.
+        best: The chosen candidate, with evaluation.json beside its artifact.
+        report: The evaluation as a page.
+        metrics: Every metric of the task, the spec's own with its interval.
+        confusion: The confusion matrix; empty for a regression.
+
+    Returns:
+        passed: Whether the model may be registered.
+        reason: Why, in one sentence with the numbers.
+    """
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from turnout import spec as specs
+    from turnout.kube import client
+    from turnout.steps import evaluate as evaluating
+    from turnout.steps import evaluate_champion, evaluate_report
+
+    model_spec = specs.loads(spec, deep=False)
+    with TemporaryDirectory() as scratch:
+        champion = evaluate_champion.find(
+            client.connect(), model_spec.name, namespace=namespace, scratch=Path(scratch, "champion")
+        )
+        found = evaluating.evaluate(
+            model_spec, models=[Path(model.path) for model in models], test=Path(test.path), champion=champion
+        )
+    evaluating.take(found, to=Path(best.path))
+    Path(report.path).write_text(evaluate_report.render(found, spec=model_spec), encoding="utf-8")
+    for name, value in found.logged().items():
+        metrics.log_metric(name, value)
+    if found.classes:
+        confusion.log_confusion_matrix([str(label) for label in found.classes], [list(row) for row in found.confusion])
+    return (found.decision.passed, found.decision.reason)

@@ -1,0 +1,43 @@
+"""One candidate, searched and exported."""
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Metrics, Model, Output
+
+from components._image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def train(
+    spec: str,
+    candidate: str,
+    train: Input[Dataset],
+    test: Input[Dataset],
+    model: Output[Model],
+    metrics: Output[Metrics],
+):
+    """Search a candidate's grid by cross-validation, export the winner to ONNX and skops, and check that both agree.
+
+    Args:
+        spec: The model spec, as text.
+        candidate: Name of the candidate in the spec.
+        train: The training part, from featurize.
+        test: The test part; only the agreement of the exported and the fitted model is checked on it.
+        model: Folder with model.onnx, model.skops, model.json (their digests, inputs, outputs) and search.json.
+        metrics: Cross-validated score and its standard deviation.
+    """
+    from pathlib import Path
+
+    from turnout import spec as specs
+    from turnout.steps.train import train as fit
+
+    trained = fit(
+        specs.loads(spec, deep=False),
+        candidate=candidate,
+        train=Path(train.path),
+        test=Path(test.path),
+        out=Path(model.path),
+    )
+    model.framework = "ONNX"
+    model.metadata.update(candidate=candidate, digest=trained.digest, cv_score=trained.score)
+    metrics.log_metric("cv_score", trained.score)
+    metrics.log_metric("cv_sd", trained.search.winner.sd)
