@@ -27,6 +27,7 @@ __all__ = [
     "Split",
     "Step",
     "Task",
+    "matches",
 ]
 
 ROW_KEY = "_row"
@@ -92,7 +93,7 @@ class Checks(_Block):
         """The rule for one column: by its exact name, else by the first pattern that matches, else no rule."""
         if column in self.columns:
             return self.columns[column]
-        return next((rule for pattern, rule in self.columns.items() if fnmatchcase(column, pattern)), Column())
+        return next((rule for pattern, rule in self.columns.items() if matches(column, pattern)), Column())
 
 
 class Split(_Block):
@@ -183,7 +184,7 @@ class ModelSpec(_Block):
 
     def dropped(self, column: str) -> bool:
         """Whether no model may see this column."""
-        return any(fnmatchcase(column, pattern) for pattern in self.drop)
+        return any(matches(column, pattern) for pattern in self.drop)
 
     def rooted(self, root: Path) -> ModelSpec:
         """The same spec with every relative source path made absolute below `root`."""
@@ -193,6 +194,11 @@ class ModelSpec(_Block):
     def dump(self) -> str:
         """The spec as YAML with everything in it, so that `loads` of it gives an equal spec."""
         return text.write(self.model_dump(mode="json", exclude_unset=True))
+
+
+def matches(column: str, pattern: str) -> bool:
+    """Whether a column is the one that is named, or one of those that a pattern such as `p*` means."""
+    return column == pattern or fnmatchcase(column, pattern)
 
 
 def _rooted(path: str, root: Path) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import Any
 
-from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS, matches
 from turnout.spec.text import Path, Problem
 
 __all__ = ["check", "did_you_mean", "items", "mapping"]
@@ -66,7 +65,7 @@ def _keys(data: dict[str, Any]) -> Iterator[Problem]:
     for index, key in enumerate(keys):
         if key in keys[:index]:
             yield Problem(("keys", index), f"'{key}' is named twice")
-        if isinstance(key, str) and any(fnmatchcase(key, str(pattern)) for pattern in items(data.get("drop"))):
+        if isinstance(key, str) and any(matches(key, str(pattern)) for pattern in items(data.get("drop"))):
             yield Problem(("keys", index), f"'{key}' is also in drop; a key is never a feature and need not be dropped")
     if not keys and len(items(data.get("sources"))) > 1:
         yield Problem(("keys",), "several sources are joined on keys; name at least one column that all of them have")
@@ -78,7 +77,7 @@ def _label(data: dict[str, Any]) -> Iterator[Problem]:
         return
     if label in items(data.get("keys")):
         yield Problem(("label",), f"'{label}' is also a key; what is to be predicted cannot identify the row")
-    if any(fnmatchcase(label, str(pattern)) for pattern in items(data.get("drop"))):
+    if any(matches(label, str(pattern)) for pattern in items(data.get("drop"))):
         yield Problem(("label",), f"'{label}' is also in drop")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Document", "Path", "Problem", "Unreadable", "read", "spell", "write"]
+__all__ = ["Document", "Path", "Problem", "Unreadable", "inline", "read", "spell", "write"]
 
 Path = tuple[str | int, ...]
 
@@ -145,6 +145,11 @@ def _children(node: yaml.Node) -> list[tuple[str | int, int, yaml.Node]]:
 def write(data: Any) -> str:
     """`data` as YAML, keys in the order given."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def inline(value: Any) -> str:
+    """One value as it may stand behind a colon or within brackets: quoted only where it must be."""
+    return yaml.dump([value], Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=10**9).strip()[1:-1]
 
 
 def spell(path: Path) -> str:

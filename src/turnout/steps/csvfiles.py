@@ -94,10 +94,11 @@ def _scan(path: Path, source: str) -> str:
 
 
 def _header(path: Path, separator: str, source: str) -> list[str]:
+    """The column names; a column without one (pandas writes its index so) is called by its number."""
     names = [name.strip() for name in _first_record(path, separator)]
     if not any(names):
         raise DataError(f"source {source} ({path}): the first line names no columns")
-    return names
+    return [name or f"unnamed_{number}" for number, name in enumerate(names, start=1)]
 
 
 def _first_record(path: Path, separator: str) -> list[str]:

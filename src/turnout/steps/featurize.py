@@ -47,9 +47,10 @@ def featurize(spec: ModelSpec, *, snapshot: Path, train: Path, test: Path, profi
     parts = {train: table.filter(pc.invert(tested)), test: table.filter(tested)}
     for path, part in parts.items():
         _write(path, part)
-    features = parts[train].drop_columns(list(spec.key_columns))
+    classes = spec.label if spec.task == "classification" else None
+    facts = profiles.profile(parts[train].drop_columns(list(spec.key_columns)), classes=classes)
     profile.parent.mkdir(parents=True, exist_ok=True)
-    profile.write_bytes(orjson.dumps(profiles.profile(features), option=orjson.OPT_INDENT_2) + b"\n")
+    profile.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
     return Parts(train=parts[train].num_rows, test=parts[test].num_rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from turnout.errors import DataError
 from turnout.spec import ROW_KEY, ModelSpec
+from turnout.spec.model import matches
 from turnout.spec.rules import did_you_mean
 from turnout.steps import checking, joining, quarantine, reading, snapshots
 from turnout.steps.joining import Clean
@@ -66,7 +66,7 @@ def _have_the_columns(spec: ModelSpec, sources: Sequence[SourceTable]) -> None:
         raise _missing(f"label {spec.label}", spec.label, sources)
     for where, names in (("checks.columns", tuple(spec.checks.columns)), ("drop", spec.drop)):
         for name in names:
-            if not any(fnmatchcase(column, name) for column in known):
+            if not any(matches(column, name) for column in known):
                 raise _missing(f"column {name} (named in {where})", name, sources)
 
 

@@ -16,13 +16,16 @@ _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _MOST_CATEGORIES = 20
 
 
-def profile(table: Any) -> dict[str, Any]:
-    """Rows, and for each column its kind, missing values, and moments and quantiles or the most frequent values."""
-    columns = {name: _column(table.column(name)) for name in table.column_names}
+def profile(table: Any, *, classes: str | None = None) -> dict[str, Any]:
+    """Rows, and for each column its kind, missing values, and moments and quantiles or the most frequent values.
+
+    The column `classes` is counted by value even if its classes are numbers.
+    """
+    columns = {name: _column(table.column(name), count=name == classes) for name in table.column_names}
     return {"format": 1, "rows": table.num_rows, "columns": columns}
 
 
-def _column(column: Any) -> dict[str, Any]:
+def _column(column: Any, *, count: bool) -> dict[str, Any]:
     kind = logical.kind_of(column.type)
     facts = {
         "type": kind,
@@ -31,7 +34,7 @@ def _column(column: Any) -> dict[str, Any]:
     }
     if column.null_count == len(column):
         return facts
-    if kind in {"int", "float"}:
+    if kind in {"int", "float"} and not count:
         return facts | _numbers(pc.cast(pc.drop_null(column), pa.float64()).to_numpy())
     if kind == "datetime":
         ends = pc.min_max(column).as_py()

@@ -181,8 +181,6 @@ def _read_parquet(path: Path, source: Source) -> _Part:
 
 
 def _named_once(names: list[str], path: Path, source: str) -> None:
-    if "" in names:
-        raise DataError(f"source {source} ({path}): column {names.index('') + 1} has no name")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"source {source} ({path}): columns named twice: {', '.join(twice)}")
