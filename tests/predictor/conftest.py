@@ -9,7 +9,7 @@ from tests.predictor import models
 from tests.predictor.ledgers import TOKEN, FakeLedger
 from tests.predictor.processes import Predictor, start
 from turnout.predictor import artifact
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 from turnout.predictor.model import Model
 
 IDENTITY = Identity(namespace="default", endpoint="digits", version="digits-v4", pod="digits-v4-predictor-abcde")

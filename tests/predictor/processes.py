@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Predictor", "Reply", "Socket", "eventually", "post", "start"]
+__all__ = ["Predictor", "Reply", "Socket", "command", "ended", "eventually", "post", "start"]
 
 
 def eventually(condition: Callable[[], Any], *, timeout_s: float = 15.0) -> Any:
@@ -164,3 +164,8 @@ def start(folder: Path, stderr: Path, flags: Iterable[str], environment: Mapping
             env=clean_environment(environment),
         )
     return Predictor(process, stderr)
+
+
+def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that ends by itself."""
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False, env=clean_environment())

@@ -14,7 +14,8 @@ from sklearn.datasets import load_iris
 from tests.predictor import models
 from turnout.predictor import artifact
 from turnout.predictor.calls import Dialect
-from turnout.predictor.inference import Identity, Inference, Outcome, Request
+from turnout.predictor.identity import Identity
+from turnout.predictor.inference import Inference, Outcome, Request
 from turnout.predictor.model import Model
 from turnout.predictor.v1 import V1
 from turnout.predictor.v2 import V2
@@ -50,6 +51,45 @@ def request(dialect: Dialect, document: Any, **attributes: Any) -> Request:
 
 def record(outcome: Outcome) -> dict[str, Any]:
     return dict(orjson.loads(b"{" + outcome.record))
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["name", "data", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    tensor=st.fixed_dictionaries(
+        {},
+        optional={
+            "name": st.just("input-0") | JSON,
+            "datatype": st.sampled_from(["FP32", "INT8", "BOOL", "BYTES"]) | JSON,
+            "shape": st.just([1, 4]) | JSON,
+            "data": st.lists(JSON, min_size=4, max_size=4) | JSON,
+            "parameters": JSON,
+        },
+    ),
+    asked=JSON,
+)
+def test_whatever_is_sent_is_answered_or_refused(iris_model: Model, tensor: Any, asked: Any) -> None:
+    flowers = Inference(iris_model, Identity("default", "digits", "digits-v4", "pod"))
+    dialect = V2(iris_model.manifest, version="digits-v4")
+    good = v1(iris_model, ROWS[:1].tolist())
+
+    sent = [request(dialect, {"inputs": [tensor], "outputs": asked}), v1(iris_model, asked), good]
+
+    statuses = [outcome.status for outcome in flowers.process(sent)]
+    assert set(statuses) <= {200, 400, 422}
+    assert statuses[-1] == 200
 
 
 def test_labels_and_probabilities_are_scikit_learns(

@@ -10,7 +10,7 @@ import pytest
 from tests.predictor.ledgers import FakeLedger
 from turnout.errors import InputError, Unavailable
 from turnout.predictor import outbox
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 from turnout.predictor.ledger_connection import LedgerConnection
 from turnout.predictor.outbox import REJECTED_FILE, Outbox
 from turnout.predictor.prediction_log import PredictionLog, segments

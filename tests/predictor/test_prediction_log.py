@@ -12,7 +12,7 @@ import pytest
 
 from turnout.errors import Conflict, DataError, NotFound
 from turnout.predictor import prediction_log
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 from turnout.predictor.prediction_log import PredictionLog, backlog_bytes, lock, read_identity, read_records, segments
 
 REST = b'"rows":1}'

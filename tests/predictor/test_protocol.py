@@ -3,103 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from tests.predictor.processes import post
-from turnout.predictor.batching import Batcher, Waiting
-from turnout.predictor.inference import Outcome, Request
+from tests.predictor.wires import Batching, Client
+from turnout.predictor.batching import Batcher
+from turnout.predictor.inference import Outcome
 from turnout.predictor.metrics import Metrics
 from turnout.predictor.model import Model
-from turnout.predictor.protocol import Connection, Limits, Site
+from turnout.predictor.protocol import Limits, Site
 from turnout.predictor.responses import Responses
 from turnout.predictor.routes import Routes
 from turnout.predictor.v1 import V1
 from turnout.predictor.v2 import V2
 
 INFER = "/v2/models/digits/infer"
-PREDICTED = Outcome(status=200, body=b"{}", prediction_id="a" * 32)
-
-
-class Transport:
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.state = "open"
-        self.reading = True
-
-    def write(self, data: bytes) -> None:
-        assert self.state == "open"
-        self.written += data
-
-    def is_closing(self) -> bool:
-        return self.state == "closed"
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        self.state = "half-closed"
-
-    def close(self) -> None:
-        self.state = "closed"
-
-    def abort(self) -> None:
-        self.state = "closed"
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    @property
-    def statuses(self) -> list[int]:
-        heads = [line for line in self.written.split(b"\r\n") if b"HTTP/1.1 " in line]
-        return [int(head.rpartition(b"HTTP/1.1 ")[2].split()[0]) for head in heads]
-
-
-class Batching:
-    """Lets the test answer when it likes."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[Request, Waiting]] = []
-
-    def submit(self, request: Request, waiting: Waiting) -> None:
-        self.waiting.append((request, waiting))
-
-    def answer(self, index: int, outcome: Outcome = PREDICTED) -> None:
-        _, waiting = self.waiting[index]
-        waiting.answer(outcome)
-        waiting.send()
-
-
-class Client:
-    """A connection, its transport and its batcher."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.batching = cast(Batching, site.batcher)
-        self.transport = Transport()
-        self.connection = Connection(site)
-        self.connection.connection_made(cast(Any, self.transport))
-
-    def send(self, data: bytes) -> None:
-        self.connection.data_received(data)
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [request.body for request, _ in self.batching.waiting]
-
-    @property
-    def statuses(self) -> list[int]:
-        return self.transport.statuses
-
-    @property
-    def written(self) -> bytes:
-        return self.transport.written
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.predictor.ledgers import FakeLedger
 from turnout.predictor import ship
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 from turnout.predictor.prediction_log import PredictionLog, segments
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.predictor.ledgers import FakeLedger
 from tests.predictor.processes import eventually
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 from turnout.predictor.ledger_connection import LedgerConnection
 from turnout.predictor.outbox import Outbox
 from turnout.predictor.prediction_log import PredictionLog, segments

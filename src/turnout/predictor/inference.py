@@ -18,20 +18,11 @@ import orjson
 from turnout.errors import Failed, TurnoutError
 from turnout.predictor.artifact import Signature
 from turnout.predictor.calls import Call, Dialect, tensor
+from turnout.predictor.identity import Identity
 from turnout.predictor.model import Model
 from turnout.predictor.tensors import DATATYPES, Array
 
-__all__ = ["Identity", "Inference", "Outcome", "Request", "error_body"]
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose predictions these are: the part of every record that never changes."""
-
-    namespace: str
-    endpoint: str
-    version: str
-    pod: str
+__all__ = ["Inference", "Outcome", "Request", "error_body"]
 
 
 @dataclass(slots=True)

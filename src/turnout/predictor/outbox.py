@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from turnout.errors import InputError, Unavailable
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 from turnout.predictor.ledger_connection import LedgerConnection
 from turnout.predictor.prediction_log import Segment, read_records, segments
 
@@ -102,7 +102,9 @@ class Outbox:
         _log.warning("the ledger rejected a record (kept in %s): %s", self._folder / REJECTED_FILE, reason)
         # As a string, because what was rejected need not be JSON.
         line = orjson.dumps({"reason": reason, "record": record.decode(errors="replace")})
-        with (self._folder / REJECTED_FILE).open("ab") as file:
+        path = self._folder / REJECTED_FILE
+        path.touch(mode=0o600)  # it holds inputs, as the segments do
+        with path.open("ab") as file:
             file.write(line + b"\n")
 
     def _body(self, records: list[bytes], *, watermark_us: int, final: bool = False) -> bytes:

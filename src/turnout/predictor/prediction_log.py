@@ -24,7 +24,7 @@ from typing import Protocol
 import orjson
 
 from turnout.errors import Conflict, DataError, NotFound
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 
 __all__ = [
     "NoLog",

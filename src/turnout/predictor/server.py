@@ -17,7 +17,8 @@ from turnout.errors import Conflict, Failed
 from turnout.predictor import artifact
 from turnout.predictor.arguments import Arguments
 from turnout.predictor.batching import Batcher
-from turnout.predictor.inference import Identity, Inference
+from turnout.predictor.identity import Identity
+from turnout.predictor.inference import Inference
 from turnout.predictor.ledger_connection import LedgerConnection
 from turnout.predictor.metrics import Metrics, sample
 from turnout.predictor.model import Model

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from turnout.errors import NotFound, TurnoutError, Unavailable
 from turnout.predictor.arguments import read_environment
-from turnout.predictor.inference import Identity
+from turnout.predictor.identity import Identity
 from turnout.predictor.ledger_connection import LedgerConnection
 from turnout.predictor.outbox import Outbox
 from turnout.predictor.prediction_log import lock, read_identity
