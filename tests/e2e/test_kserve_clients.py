@@ -65,5 +65,5 @@ def test_the_inference_rest_client_gets_a_v2_answer_through_the_gateway(
 
     answer = asyncio.run(ask())
     assert answer.model_name == "rest-v1"
-    assert answer.outputs[0].data == [0]
+    assert answer.outputs[0].data == ["setosa"]
     engine.kube.delete("InferenceService", "rest-v1", namespace="default")

@@ -31,7 +31,7 @@ def test_the_samples_are_applied_become_ready_are_patched_and_deleted(engine: En
 
     answer = engine.run("turnout", "predict", "iris", "[[5.1, 3.5, 1.4, 0.2]]").stdout
     assert json.loads(answer)["version"] == "iris-v1"
-    assert json.loads(answer)["predictions"] == [0]
+    assert json.loads(answer)["predictions"] == ["setosa"]
 
     engine.run("kubectl", "delete", "-f", "kserve/samples/", "--timeout=60s")
     assert "iris" not in engine.run("kubectl", "get", "isvc,turnouts,httproutes").stdout

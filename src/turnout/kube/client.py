@@ -99,7 +99,7 @@ class Kube:
         return self._call(
             "PATCH",
             _path(obj["kind"], metadata.get("namespace"), metadata["name"]),
-            body=json.dumps(obj),
+            body=obj,
             query=[("fieldManager", manager), ("force", "true")],
             content_type="application/apply-patch+yaml",
         )
