@@ -28,7 +28,7 @@ class Shipper(threading.Thread):
         self._prediction_log = log
         self._outbox = outbox
         self._stopping = threading.Event()
-        self._wait_s = PULSE_S
+        self._wait_s = 0.0  # the first beat is at once: the ledger should know this log before its first record
         self._last_beat_s = 0.0
 
     def run(self) -> None:
@@ -75,4 +75,4 @@ class Shipper(threading.Thread):
         if self.available:
             _log.warning("%s; records wait in %s", reason, self._prediction_log.folder)
         self.available = False
-        self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
+        self._wait_s = min(max(self._wait_s, PULSE_S) * 2, _LONGEST_WAIT_S)
