@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from turnout.embedded.api.errors import ApiError, bad_request, forbidden
+from turnout.embedded.api.errors import ApiError, Cause, bad_request, forbidden
 from turnout.embedded.kinds import Kind
 
-__all__ = ["default", "validate"]
+__all__ = ["check_types", "default", "validate"]
 
 Object = dict[str, Any]
 _List = Callable[[str, str | None], Iterable[Object]]  # kind, namespace
@@ -50,17 +50,34 @@ _CONTAINER_LIMITS = {"cpu": "1", "memory": "2Gi"}
 _NAME = "[a-z]([-a-z0-9]*[a-z0-9])?"
 
 
-def default(kind: Kind, obj: Object) -> Object:
-    """An object as KServe's defaulting webhook leaves it.
+def check_types(kind: Kind, causes: Iterable[Cause]) -> None:
+    """Refuse types that the defaulting webhook cannot read; it decodes into Go structs before the schema is looked at.
 
     Raises:
-        ApiError: a field has a type that the webhook cannot read (400).
+        ApiError: `causes`, the faults of the object, have such a type (400).
     """
+    wrong = next((cause for cause in causes if cause.reason == "FieldValueTypeInvalid"), None)
+    if kind.kind != "InferenceService" or wrong is None:
+        return
+    parent, _, field = wrong.field.rpartition(".")
+    wanted, _, found = wrong.message.partition("must be of type ")[2].partition(": ")
+    found = {"boolean": "bool", "integer": "number"}.get(found.strip('"'), found.strip('"'))
+    if parent == "spec.predictor" and field in _INTEGERS:
+        path, wanted = f"PredictorSpec.{parent}.ComponentExtensionSpec.{field}", _INTEGERS[field]
+    else:
+        path = f"InferenceService.{wrong.field}"
+    message = f"json: cannot unmarshal {found} into Go struct field {path} of type {wanted}"
+    raise bad_request(
+        f'admission webhook "inferenceservice.kserve-webhook-server.defaulter" denied the request: {message}'
+    )
+
+
+def default(kind: Kind, obj: Object) -> Object:
+    """An object of the right types as KServe's defaulting webhook leaves it."""
     if kind.kind != "InferenceService":
         return obj
     spec = obj.get("spec") or {}
     predictor = spec.get("predictor") or {}
-    _refuse_types(predictor)
     annotations = dict(obj["metadata"].get("annotations") or {})
     mode = annotations.get(_MODE, "Standard")
     annotations[_MODE] = _LEGACY_MODES.get(mode, mode)
@@ -96,19 +113,6 @@ def _denied(webhook: str, message: str) -> ApiError:
 
 
 # Defaults
-
-
-def _refuse_types(predictor: Object) -> None:
-    """The webhook decodes into Go structs before the schema is looked at."""
-    for field, go_type in _INTEGERS.items():
-        value = predictor.get(field)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            found = {str: "string", bool: "bool", float: "number", dict: "object", list: "array"}[type(value)]
-            raise bad_request(
-                'admission webhook "inferenceservice.kserve-webhook-server.defaulter" denied the request: json: cannot '
-                f"unmarshal {found} into Go struct field PredictorSpec.spec.predictor.ComponentExtensionSpec.{field} "
-                f"of type {go_type}"
-            )
 
 
 def _as_model(predictor: Object) -> Object:

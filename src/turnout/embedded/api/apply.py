@@ -27,13 +27,17 @@ _BEFORE_FIRST_APPLY = "before-first-apply"
 
 
 def check_configuration(kind: Kind, config: Object) -> None:
-    """Refuse a configuration with fields that the schema does not know.
+    """Refuse a configuration with fields that the schema does not know, or of another type than it says.
 
     Raises:
-        ApiError: there are some (500, as in Kubernetes), or managedFields are given (400).
+        ApiError: there are some (500, as in Kubernetes), a type is wrong or managedFields are given (400).
     """
     if config["metadata"].get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
+    for cause in schemas.causes(kind.schema, config):
+        if cause.reason == "FieldValueTypeInvalid":
+            message = cause.message.partition("must be of type ")[2].replace(": ", ", got ")
+            raise bad_request(f"failed to create typed patch object: .{cause.field}: expected {message}")
     unknown = [f".{path}" for path in schemas.unknown_fields(kind.schema, config)]
     if unknown:
         metadata = config["metadata"]

@@ -57,11 +57,12 @@ def check_encoding(kind: Kind, obj: Object) -> None:
         ApiError: a value is no base64 (400).
     """
     field = {"Secret": "data", "ConfigMap": "binaryData"}.get(kind.kind, "")
-    for value in (obj.get(field) or {}).values():
+    values = obj.get(field)
+    for value in values.values() if isinstance(values, dict) else ():
         try:
             base64.b64decode(value or "", validate=True)
-        except (binascii.Error, ValueError) as problem:
-            message = f"illegal base64 data at input byte {_first_bad_byte(value)}"
+        except (binascii.Error, TypeError, ValueError) as problem:
+            message = f"illegal base64 data at input byte {_first_bad_byte(str(value))}"
             raise bad_request(f'{kind.kind} in version "v1" cannot be handled as a {kind.kind}: {message}') from problem
 
 

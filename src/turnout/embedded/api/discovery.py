@@ -9,7 +9,7 @@ from typing import Any
 from turnout.embedded.api.routes import GROUPS, Served, served_in
 from turnout.embedded.kinds import Kind
 
-__all__ = ["AGGREGATED", "VERSION", "answer"]
+__all__ = ["AGGREGATED", "VERSION", "answer", "is_aggregated"]
 
 Object = dict[str, Any]
 
@@ -47,9 +47,10 @@ def answer(path: str, accept: str) -> Object | None:
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(group) for group in groups]}
     if parts[0] == "apis" and len(parts) == 2 and parts[1] in GROUPS:
         return {"kind": "APIGroup", "apiVersion": "v1", **_group(parts[1])}
-    group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[-1])
-    if len(parts) == (2 if parts[0] == "api" else 3) and version in GROUPS.get(group, ()):
-        return _resources(group, version)
+    if parts[0] == "api" and len(parts) == 2 and parts[1] in GROUPS[""]:
+        return _resources("", parts[1])
+    if parts[0] == "apis" and len(parts) == 3 and parts[2] in GROUPS.get(parts[1], ()):
+        return _resources(parts[1], parts[2])
     return None
 
 

@@ -13,7 +13,7 @@ from turnout.embedded.api.calls import Call
 from turnout.embedded.store import Store
 from turnout.errors import NotFound
 
-__all__ = ["ReadLog", "stream", "wanted"]
+__all__ = ["ReadLog", "limiter", "stream", "wanted"]
 
 _FOLLOWERS_MOST = 32
 

@@ -14,7 +14,7 @@ from turnout.embedded.api import fields
 from turnout.embedded.api.fields import FieldSet
 from turnout.embedded.kinds import Kind
 
-__all__ = ["Manager", "Managers", "after_update", "name_of", "read", "write"]
+__all__ = ["Managed", "Manager", "Managers", "after_update", "name_of", "read", "write"]
 
 Object = dict[str, Any]
 

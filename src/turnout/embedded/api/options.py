@@ -19,7 +19,15 @@ from turnout.embedded.api.errors import (
     unsupported_value,
 )
 
-__all__ = ["DeleteOptions", "ListOptions", "WriteOptions", "delete_options", "list_options", "write_options"]
+__all__ = [
+    "DeleteOptions",
+    "ListOptions",
+    "WriteOptions",
+    "delete_options",
+    "list_options",
+    "parse_resource_version",
+    "write_options",
+]
 
 _MATCHES = ("Exact", "NotOlderThan")
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")

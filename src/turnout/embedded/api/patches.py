@@ -51,7 +51,7 @@ def json_patch(target: Any, operations: Any) -> Any:
             _operate(holder, operation)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as problem:
             raise _refused() from problem
-    return holder[""]
+    return holder.get("")
 
 
 def _refused() -> ApiError:
@@ -132,7 +132,18 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def strategic_merge_patch(schema: schemas.Schema, target: Any, patch: Any) -> Any:
-    """A merge patch that merges lists with keys and sets, and knows Kubernetes' `$` directives."""
+    """A merge patch that merges lists with keys and sets, and knows Kubernetes' `$` directives.
+
+    Raises:
+        ApiError: the patch does not fit the object (400).
+    """
+    try:
+        return _merge_strategically(schema, target, patch)
+    except (AttributeError, KeyError, TypeError) as problem:
+        raise bad_request(f"error decoding patch: it does not fit the object: {problem}") from problem
+
+
+def _merge_strategically(schema: schemas.Schema, target: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return patch
     if patch.get("$patch") == "replace":
@@ -156,7 +167,7 @@ _EMPTIED = object()
 
 def _strategic_value(schema: schemas.Schema, current: Any, value: Any) -> Any:
     if isinstance(value, dict):
-        return strategic_merge_patch(schema, current, value)
+        return _merge_strategically(schema, current, value)
     if isinstance(value, list) and isinstance(current, list):
         list_type = schema.get("x-kubernetes-list-type")
         if list_type == "set":
@@ -182,7 +193,7 @@ def _merge_list(schema: schemas.Schema, current: list[Any], patch: list[Any]) ->
         elif index is None:
             added.append(_without_directives(item))
         else:
-            result[index] = strategic_merge_patch(schemas.of_items(schema), result[index], item)
+            result[index] = _merge_strategically(schemas.of_items(schema), result[index], item)
     return [*added, *result]
 
 

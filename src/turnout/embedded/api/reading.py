@@ -17,7 +17,7 @@ from turnout.embedded.api.selectors import Selector
 from turnout.embedded.store import Expired, Snapshot, Store
 from turnout.errors import NotFound
 
-__all__ = ["get", "listed", "shape_of"]
+__all__ = ["get", "list_of", "listed", "shape_of"]
 
 Object = dict[str, Any]
 

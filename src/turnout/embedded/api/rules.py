@@ -168,7 +168,9 @@ _RULES: dict[str, _Holds] = {
         f"{filter_type} filter cannot be repeated": _at_most_one(filter_type)
         for filter_type in ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite")
     },
-    "May specify either httpRouteFilterRequestRedirect or httpRouteFilterRequestRewrite, but not both": _redirect_or_rewrite,
+    "May specify either httpRouteFilterRequestRedirect or httpRouteFilterRequestRewrite, but not both": (
+        _redirect_or_rewrite
+    ),
     "replaceFullPath must be specified when type is set to 'ReplaceFullPath'": _needed_with(
         "replaceFullPath", "ReplaceFullPath"
     ),
@@ -188,11 +190,13 @@ _RULES: dict[str, _Holds] = {
     f"When using URLRewrite {_ONE_PREFIX}": _prefix_rule("urlRewrite"),
     f"Within backendRefs, when using RequestRedirect {_ONE_PREFIX}": _backend_prefix_rule("requestRedirect"),
     f"Within backendRefs, When using URLRewrite {_ONE_PREFIX}": _backend_prefix_rule("urlRewrite"),
-    "While 16 rules and 64 matches per rule are allowed, the total number of matches across all rules in a route must be "
-    "less than 128": _few_matches,
+    "While 16 rules and 64 matches per rule are allowed, the total number of matches across all rules in a route must "
+    "be less than 128": _few_matches,
     "Must have port for Service reference": _has_port,
     "backendRequest timeout cannot be longer than request timeout": _timeouts_fit,
-    "sectionName or port must be unique when parentRefs includes 2 or more references to the same parent": _parents_differ,
+    "sectionName or port must be unique when parentRefs includes 2 or more references to the same parent": (
+        _parents_differ
+    ),
     # Turnout
     "steps must rise strictly": _rise_strictly,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.embedded.api.errors import bad_request
+from turnout.embedded.api.errors import bad_request, go_quote
 from turnout.embedded.kinds import Kind
 
 __all__ = ["Selector", "fields", "labels", "of_request"]
@@ -132,11 +132,11 @@ class _LabelParser:
         if (token := self._next()) != "(":
             raise bad_request(f"unable to parse requirement: found '{token}' expected: '('")
         values: set[str] = set()
-        while (token := self._next()) != ")":
-            if not token:
+        while (word := self._next()) != ")":
+            if not word:
                 raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
-            if token != ",":
-                values.add(token)
+            if word != ",":
+                values.add(word)
         if wanted:
             return lambda found: found.get(key) in values
         return lambda found: found.get(key) not in values
@@ -145,7 +145,8 @@ class _LabelParser:
         limit = self._value()
         if not re.fullmatch(r"-?\d+", limit):
             raise bad_request(
-                f"unable to parse requirement: values[0][{key}]: Invalid value: \"{limit}\": for 'Gt', 'Lt' operators, the value must be an integer"
+                f"unable to parse requirement: values[0][{key}]: Invalid value: {go_quote(limit)}: for 'Gt', 'Lt' "
+                "operators, the value must be an integer"
             )
 
         def test(values: Mapping[str, str]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from turnout.embedded.api.errors import ApiError
 from turnout.embedded.api.routes import Served
 
-__all__ = ["check_include", "table"]
+__all__ = ["check_include", "partial", "table"]
 
 Object = dict[str, Any]
 

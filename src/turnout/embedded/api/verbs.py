@@ -238,9 +238,9 @@ def _check_same_kind(call: Call, patched: Object) -> None:
     target, named, version = call.target, patched.get("kind"), patched.get("apiVersion")
     if (named, version) == (target.kind.kind, target.served.api_version):
         return
-    if named in KINDS and not target.kind.custom:
+    if isinstance(named, str) and named in KINDS and not target.kind.custom:
         try:
-            check_encoding(KINDS[str(named)], patched)  # Kubernetes decodes it as what it claims to be
+            check_encoding(KINDS[named], patched)  # Kubernetes decodes it as what it claims to be
         except ApiError as problem:
             raise errors.invalid_patch(patched, str(problem).rpartition(": ")[2]) from problem
     text = f"the API version and kind of the object ({version}, {named}) do not match those of the path"
@@ -273,7 +273,8 @@ def _apply(store: Store, call: Call, chosen: WriteOptions) -> Reply:
 def _apply_new(store: Store, call: Call, config: Object, manager: Manager, chosen: WriteOptions) -> Object:
     target = call.target
     if config["metadata"].get("uid"):
-        text = f"uid mismatch: the provided object specified uid {config['metadata']['uid']}, and no existing object was found"
+        given = config["metadata"]["uid"]
+        text = f"uid mismatch: the provided object specified uid {given}, and no existing object was found"
         raise errors.conflict(target.kind, target.name or "", text)
     writing.check_namespace(store, target, target.name or "")
     new = apply.apply(target.kind, None, config, manager=manager, force=chosen.force)

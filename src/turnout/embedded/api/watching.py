@@ -1,7 +1,7 @@
 """The verb watch: a stream of changes, each once and in order.
 
-A watcher remembers how far it has read the store's history and asks for what came after; the store only wakes it up. So
-nothing is lost between two looks, and nothing can come twice. Whoever is too far behind is told so (410) and lists again.
+A watcher remembers how far it has read the store's history and asks for what came after; the store only wakes it up.
+So nothing is lost between two looks, and nothing can come twice. Whoever is too far behind is told so (410).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from turnout.embedded.api.calls import Call
 from turnout.embedded.api.selectors import Selector
 from turnout.embedded.store import Change, Expired, Key, Store
 
-__all__ = ["Watch", "opened"]
+__all__ = ["Watch", "opened", "stream"]
 
 Object = dict[str, Any]
 

@@ -63,7 +63,8 @@ def _typed(target: Target, obj: Object) -> Object:
         message = f'{named} in version "{version}" cannot be handled as a {kind.kind}'
         raise errors.bad_request(f"{message}: it was sent to the path of {kind.plural} in {wanted}")
     field, value, right = ("kind", named, kind.kind) if named != kind.kind else ("apiVersion", version, wanted)
-    name = (obj.get("metadata") or {}).get("name", "")
+    found = obj.get("metadata")
+    name = str(found.get("name", "")) if isinstance(found, dict) else ""
     raise errors.invalid(kind, name, [errors.invalid_value(field, value, f"must be {right}")])
 
 
@@ -163,6 +164,7 @@ def admit(store: Store, target: Target, obj: Object, *, current: Object | None) 
     if not is_status:
         built_in.check_encoding(kind, obj)
         obj = built_in.prepare(kind, obj, current)
+        admission.check_types(kind, schemas.causes(kind.schema, obj))
         obj = admission.default(kind, obj)
     found = [*metadata.causes(kind, obj), *_causes(kind, obj, current, is_status=is_status)]
     if found:
