@@ -37,7 +37,7 @@ def main() -> int:
             kube.apply(obj)
             name = obj["metadata"]["name"]
             kube.wait("InferenceService", name, namespace="default", timeout_s=30)
-            pod = next(p for p in lifecycle.status(home).as_dict()["parts"] if p["part"].startswith(name))
+            pod = next(p for p in lifecycle.status(home).as_dict()["parts"] if f"{name}-predictor-" in p["part"])
             gateway = urllib.parse.urlsplit(status.urls["gateway"]).port or 80
             request = _request(f"{name}-default.localhost", name)
             direct, through = [], []

@@ -82,7 +82,7 @@ class Clients:
 
 def pids(engine: Engine, name: str) -> list[int]:
     parts = json.loads(engine.run("turnout", "status", "--json").stdout)["parts"]
-    return [part["pid"] for part in parts if part["part"].startswith(f"{name}-predictor") and part["pid"]]
+    return [part["pid"] for part in parts if f"{name}-predictor-" in part["part"] and part["pid"]]
 
 
 def recorded(engine: Engine, name: str) -> Counter[str]:
@@ -108,6 +108,14 @@ def test_with_two_replicas_no_request_fails_when_one_is_killed(
     engine: Engine, sample: Callable[..., dict[str, Any]]
 ) -> None:
     sample("pair-v1", minReplicas=2)
+    engine.kube.wait_until(
+        "Deployment",
+        "pair-v1-predictor",
+        namespace="default",
+        holds=lambda obj: obj["status"].get("readyReplicas") == 2,
+        what="two ready replicas",
+        timeout_s=20,
+    )
     with Clients(engine, "pair-v1") as clients:
         clients.wait_for(100)
         os.kill(pids(engine, "pair-v1")[0], signal.SIGKILL)

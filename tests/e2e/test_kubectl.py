@@ -34,6 +34,7 @@ def test_the_samples_are_applied_become_ready_are_patched_and_deleted(engine: En
     assert json.loads(answer)["predictions"] == ["setosa"]
 
     engine.run("kubectl", "delete", "-f", "kserve/samples/", "--timeout=60s")
+    engine.run("kubectl", "wait", "--for=delete", "httproute/iris-turnout", "--timeout=20s")
     assert "iris" not in engine.run("kubectl", "get", "isvc,turnouts,httproutes").stdout
 
 
