@@ -96,13 +96,8 @@ def read(text: str) -> Document:
     Raises:
         Unreadable: it is not YAML, holds other than plain values, or has no end.
     """
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return Document(None, {(): 1})
-        lines, problems = _walk(node)
-        return Document(loader.construct_document(node), lines, tuple(problems))
+        return _document(_Loader(text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = error.problem or error.context or "not YAML"
@@ -112,6 +107,15 @@ def read(text: str) -> Document:
         raise Unreadable(f"{error.reason} (character {error.character:#x})", line=line, column=1) from error
     except RecursionError as error:
         raise Unreadable("nested too deeply", line=1, column=1) from error
+
+
+def _document(loader: _Loader) -> Document:
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return Document(None, {(): 1})
+        lines, problems = _walk(node)
+        return Document(loader.construct_document(node), lines, tuple(problems))
     finally:
         loader.dispose()
 

@@ -35,14 +35,14 @@ class Words:
     ragged: tuple[tuple[int, str], ...]
 
 
-def read(path: Path, *, separator: str, source: str) -> Words:
-    """All of a file.
+def read(path: Path, *, separator: str, where: str) -> Words:
+    """All of a file; `where` is how an error names it.
 
     Raises:
         DataError: it is not UTF-8, has no usable header, or no end to a quotation.
     """
-    sha256 = _scan(path, source)
-    names = _header(path, separator, source)
+    sha256 = _scan(path, where)
+    names = _header(path, separator, where)
     skipped: list[int] = []
 
     def skip(row: Any) -> str:
@@ -64,7 +64,7 @@ def read(path: Path, *, separator: str, source: str) -> Words:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise DataError(f"source {source} ({path}): not a CSV file: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{where}: not a CSV file: {str(error).splitlines()[0]}") from error
     ragged = tuple(_ragged(path, separator, len(names))) if skipped else ()
     return Words(table.rename_columns(names), sha256, ragged)
 
@@ -76,7 +76,7 @@ def lines(path: Path, *, separator: str, rows: set[int]) -> dict[int, int]:
     return {row: line for row, line in enumerate(whole) if row in rows}
 
 
-def _scan(path: Path, source: str) -> str:
+def _scan(path: Path, where: str) -> str:
     """The digest of the file, read once to its end; every byte must be UTF-8."""
     digest, decoder, line = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), 1
     with path.open("rb") as file:
@@ -88,16 +88,16 @@ def _scan(path: Path, source: str) -> str:
                 line += bytes(error.object[: error.start]).count(b"\n")
                 found = bytes(error.object[error.start : error.start + 1]).hex()
                 raise DataError(
-                    f"source {source} ({path}): line {line} is not UTF-8 (byte 0x{found}); save the file as UTF-8"
+                    f"{where}: line {line} is not UTF-8 (byte 0x{found}); save the file as UTF-8"
                 ) from error
     return digest.hexdigest()
 
 
-def _header(path: Path, separator: str, source: str) -> list[str]:
+def _header(path: Path, separator: str, where: str) -> list[str]:
     """The column names; a column without one (pandas writes its index so) is called by its number."""
     names = [name.strip() for name in _first_record(path, separator)]
     if not any(names):
-        raise DataError(f"source {source} ({path}): the first line names no columns")
+        raise DataError(f"{where}: the first line names no columns")
     return [name or f"unnamed_{number}" for number, name in enumerate(names, start=1)]
 
 

@@ -56,7 +56,7 @@ def _have_the_columns(spec: ModelSpec, sources: Sequence[SourceTable]) -> None:
                 raise _missing(f"key {key}", key, [source])
             if pa.types.is_floating(source.table.column(key).type):
                 raise DataError(
-                    f"source {source.name} ({source.files[0].path}), column {key}: fractions cannot identify a row; "
+                    f"source {source.name} ({source.files[0].address}), column {key}: fractions cannot identify a row; "
                     f"say what the key is in checks.columns.{key}.type"
                 )
         if ROW_KEY in source.table.column_names and not spec.keys:
@@ -72,7 +72,7 @@ def _have_the_columns(spec: ModelSpec, sources: Sequence[SourceTable]) -> None:
 
 def _missing(what: str, name: str, sources: Sequence[SourceTable]) -> DataError:
     found = {column: None for source in sources for column in source.table.column_names}
-    where = ", ".join(f"{source.name} ({source.files[0].path})" for source in sources)
+    where = ", ".join(f"{source.name} ({source.files[0].address})" for source in sources)
     columns = ", ".join(list(found)[:20]) + (", ..." if len(found) > 20 else "")
     return DataError(f"source {where}: {what} is missing{did_you_mean(name, list(found))}; columns: {columns}")
 
@@ -102,7 +102,7 @@ def _tally(source: SourceTable, bad: Sequence[BadCell], keys: tuple[str, ...]) -
         for cell, (file, line) in zip(ordered, source.place([cell.row for cell in ordered]), strict=True)
     ]
     rows += [
-        BadRow(source.name, source.files[index].path, line, "", "", "as many values as columns", text)
+        BadRow(source.name, source.files[index].address, line, "", "", "as many values as columns", text)
         for index, line, text in source.ragged
     ]
     return Tally(source.name, source.rows + len(source.ragged), tuple(rows))
@@ -116,7 +116,7 @@ def _lineage(source: SourceTable, tally: Tally) -> list[SourceFile]:
     lost = {(row.file, row.line) for row in tally.bad}
     return [
         SourceFile(
-            source.name, file.path, file.sha256, file.rows, quarantined=sum(path == file.path for path, _ in lost)
+            source.name, file.address, file.sha256, file.rows, quarantined=sum(path == file.address for path, _ in lost)
         )
         for file in source.files
     ]

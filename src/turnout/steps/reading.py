@@ -1,39 +1,36 @@
-"""Files into tables: CSV and Parquet, one file, a pattern or a folder, local or on S3.
+"""A source into one table.
 
-A source is read once, and its column kinds are settled once: as the spec declares them, else from all of its values.
+It is read once, and its column kinds are settled once: as the spec declares them, else from all of its values.
 Every row remembers the file and line that it came from, so that a complaint can be looked up in an editor.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from turnout import storage
-from turnout.errors import DataError, NotFound
+from turnout.errors import DataError
 from turnout.spec import Checks, Column, ColumnType, Source
-from turnout.steps import csvfiles, logical
+from turnout.steps import csvfiles, finding, logical
+from turnout.steps.finding import Found
 from turnout.steps.quarantine import BadCell
 
 __all__ = ["File", "SourceTable", "read"]
 
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
-
 
 @dataclass(frozen=True)
 class File:
-    """One file of a source, as its lineage names it."""
+    """One file of a source: where it is, where it was read, and what was in it."""
 
-    path: str
+    address: str
+    local: Path
     sha256: str
     rows: int
 
@@ -62,10 +59,10 @@ class SourceTable:
         for index, file in enumerate(self.files):
             wanted = {int(self.row_of[row]) for row in rows if self.file_of[row] == index}
             if wanted:
-                found = _lines(Path(file.path), self.separator, wanted)
+                found = _lines(file.local, self.separator, wanted)
                 lines.update({(index, row): line for row, line in found.items()})
         keys = [(int(self.file_of[row]), int(self.row_of[row])) for row in rows]
-        return [(self.files[index].path, lines[index, row]) for index, row in keys]
+        return [(self.files[index].address, lines[index, row]) for index, row in keys]
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class _Part:
     @property
     def is_words(self) -> bool:
         """Whether the kinds of its columns are still to be found out."""
-        return _SUFFIXES[Path(self.file.path).suffix.lower()] == "csv"
+        return finding.kind(self.file.local) == "csv"
 
 
 def read(source: Source, *, checks: Checks, scratch: Path) -> SourceTable:
@@ -88,13 +85,13 @@ def read(source: Source, *, checks: Checks, scratch: Path) -> SourceTable:
     Raises:
         DataError: a file is missing, empty, damaged, or has other columns than the first; it is named.
     """
-    parts = [_read_file(path, source) for path in _files(source, scratch)]
+    parts = [_read_file(found, source) for found in finding.find(source, scratch)]
     names = parts[0].table.column_names
     for part in parts[1:]:
         _same_columns(parts[0], part, source.name)
     rows = [part.table.num_rows for part in parts]
     if not sum(rows):
-        raise DataError(f"source {source.name} ({parts[0].file.path}): no rows, only the header {', '.join(names)}")
+        raise DataError(f"source {source.name} ({parts[0].file.address}): no rows, only the header {', '.join(names)}")
     columns: dict[str, Any] = {}
     bad: list[BadCell] = []
     for name in names:
@@ -115,75 +112,27 @@ def read(source: Source, *, checks: Checks, scratch: Path) -> SourceTable:
     )
 
 
-def _files(source: Source, scratch: Path) -> list[Path]:
-    """The files of a source in the order of their names."""
-    path = Path(source.path)
-    if storage.is_url(source.path):
-        path = _fetch(source, scratch)
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and _visible(file, path))
-    elif path.exists():
-        found = [path]
+def _read_file(found: Found, source: Source) -> _Part:
+    where = f"source {source.name} ({found.address})"
+    if found.local.stat().st_size == 0:
+        raise DataError(f"{where}: the file is empty")
+    if finding.kind(found.local) == "csv":
+        words = csvfiles.read(found.local, separator=source.separator, where=where)
+        table, sha256, ragged = words.table, words.sha256, words.ragged
     else:
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
-    if not found:
-        raise DataError(f"source {source.name}: {source.path}: no such file, and no files that match it")
-    return found
-
-
-def _visible(file: Path, root: Path) -> bool:
-    """Not below a folder or with a name that writers of tables use for their own (`_temporary`, `.crc`)."""
-    return not any(part.startswith(("_", ".")) for part in file.relative_to(root).parts)
-
-
-def _fetch(source: Source, scratch: Path) -> Path:
-    """A local path with the content of a URL."""
-    address = urlsplit(source.path)
-    if address.scheme == "file":
-        return Path(unquote(address.path))
-    place, target = storage.at(source.path), scratch / source.name
-    try:
-        if Path(address.path).suffix.lower() in _SUFFIXES:
-            target.mkdir(parents=True, exist_ok=True)
-            file = target / Path(address.path).name
-            file.write_bytes(place.read_bytes())
-            return file
-        place.download_folder(target)
-    except NotFound as error:
-        raise DataError(f"source {source.name}: {error}") from error
-    return target
-
-
-def _read_file(path: Path, source: Source) -> _Part:
-    kind = _SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        raise DataError(f"source {source.name} ({path}): a .csv or .parquet file was wanted")
-    if path.stat().st_size == 0:
-        raise DataError(f"source {source.name} ({path}): the file is empty")
-    part = _read_csv(path, source) if kind == "csv" else _read_parquet(path, source)
-    _named_once(part.table.column_names, path, source.name)
-    return part
-
-
-def _read_csv(path: Path, source: Source) -> _Part:
-    words = csvfiles.read(path, separator=source.separator, source=source.name)
-    return _Part(File(str(path), words.sha256, words.table.num_rows), words.table, words.ragged)
-
-
-def _read_parquet(path: Path, source: Source) -> _Part:
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"source {source.name} ({path}): not a whole Parquet file: {str(error).splitlines()[0]}"
-        ) from error
-    return _Part(File(str(path), _digest(path), table.num_rows), table)
-
-
-def _named_once(names: list[str], path: Path, source: str) -> None:
+        table, sha256, ragged = _read_parquet(found.local, where), _digest(found.local), ()
+    names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"source {source} ({path}): columns named twice: {', '.join(twice)}")
+        raise DataError(f"{where}: columns named twice: {', '.join(twice)}")
+    return _Part(File(found.address, found.local, sha256, table.num_rows), table, ragged)
+
+
+def _read_parquet(path: Path, where: str) -> Any:
+    try:
+        return pq.read_table(path, partitioning=None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{where}: not a whole Parquet file: {str(error).splitlines()[0]}") from error
 
 
 def _same_columns(first: _Part, other: _Part, source: str) -> None:
@@ -193,7 +142,7 @@ def _same_columns(first: _Part, other: _Part, source: str) -> None:
         detail = "; ".join(
             f"{word} {', '.join(names)}" for word, names in (("lacks", missing), ("has besides", extra)) if names
         )
-        raise DataError(f"source {source} ({other.file.path}): other columns than {first.file.path}: it {detail}")
+        raise DataError(f"source {source} ({other.file.address}): other columns than {first.file.address}: it {detail}")
 
 
 def _settled(name: str, parts: list[_Part], rule: Column, source: str) -> tuple[Any, ColumnType]:
@@ -235,6 +184,6 @@ def _digest(path: Path) -> str:
 
 
 def _lines(path: Path, separator: str, rows: set[int]) -> dict[int, int]:
-    if _SUFFIXES[path.suffix.lower()] == "parquet":
+    if finding.kind(path) == "parquet":
         return {row: row + 1 for row in rows}
     return csvfiles.lines(path, separator=separator, rows=rows)
