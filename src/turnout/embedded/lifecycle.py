@@ -83,15 +83,12 @@ def up(
         Failed: the engine ended, or did not answer in time; nothing is left running.
     """
     found = Home(Path(home).absolute())
-    deadline = time.monotonic() + wait_s
     asked = Settings(gateway_port=gateway_port, api_port=api_port, domain=domain, mlflow=mlflow, without=tuple(without))
-    started = _start(found, asked) if engine.holder(found) is None else None
+    starting = _Starting(found, asked)
     try:
-        _wait_ready(found, started, deadline)
+        starting.wait_ready(time.monotonic() + wait_s)
     except BaseException:
-        if started is not None:
-            children.signal_one(started.identity, signal.SIGKILL)
-            down(found.folder)
+        starting.undo()
         raise
     return status(found.folder)
 
@@ -134,6 +131,41 @@ def status(home: Path) -> Status:
     )
 
 
+class _Starting:
+    """One `up`: starts an engine when nobody holds the home, and waits for whoever does."""
+
+    def __init__(self, home: Home, asked: Settings) -> None:
+        self._home, self._asked = home, asked
+        self._child: children.Child | None = None
+
+    def wait_ready(self, deadline: float) -> None:
+        """Return when everything answers.
+
+        Raises:
+            Conflict: the engine found a port taken, or the home held.
+            Failed: the engine ended, or is not ready in time.
+        """
+        while self._is_to_be_started() or not _is_ready(self._home):
+            if self._child is not None and self._child.popen.poll() is not None:
+                raise _why_it_ended(self._home, self._child)
+            if time.monotonic() > deadline:
+                raise Failed(f"the engine of {self._home.folder} is not ready in time; look into {self._home.logs}")
+            time.sleep(_POLL_S)
+
+    def undo(self) -> None:
+        """Leave nothing behind of an engine that we started."""
+        if self._child is not None:
+            children.signal_one(self._child.identity, signal.SIGKILL)
+            down(self._home.folder)
+
+    def _is_to_be_started(self) -> bool:
+        """Start an engine if there is none: it may have gone while we were waiting for it."""
+        if self._child is None and engine.holder(self._home) is None:
+            self._child = _start(self._home, self._asked)
+            return True
+        return False
+
+
 def _start(home: Home, asked: Settings) -> children.Child:
     argv = (
         *(sys.executable, "-m", "turnout.embedded", "--home", str(home.folder)),
@@ -149,17 +181,6 @@ def _start(home: Home, asked: Settings) -> children.Child:
         log=logfiles.path_of(home.logs, engine.ENGINE),
         marker=records.path_of(home.folder, engine.ENGINE),
     )
-
-
-def _wait_ready(home: Home, process: children.Child | None, deadline: float) -> None:
-    while not _is_ready(home):
-        if process is not None and process.popen.poll() is not None:
-            raise _why_it_ended(home, process)
-        if process is None and engine.holder(home) is None:
-            raise Failed(f"the engine of {home.folder} has ended; its log is {logfiles.path_of(home.logs, 'engine')}")
-        if time.monotonic() > deadline:
-            raise Failed(f"the engine of {home.folder} is not ready in time; look into {home.logs}")
-        time.sleep(_POLL_S)
 
 
 def _is_ready(home: Home) -> bool:

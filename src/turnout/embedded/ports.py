@@ -8,9 +8,9 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
-from turnout.errors import Conflict, Unavailable
+from turnout.errors import Unavailable
 
-__all__ = ["LOOPBACK", "choose", "claim", "is_free", "is_open"]
+__all__ = ["LOOPBACK", "choose", "is_free", "is_open"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -51,19 +51,6 @@ def choose(*, avoid: Collection[int] = ()) -> int:
         if port not in avoid and is_free(port):
             return port
     raise Unavailable(f"no free port on {LOOPBACK}: tried {_TRIES} between {_LOWEST} and {_first_ephemeral()}")
-
-
-def claim(port: int, *, what: str, avoid: Collection[int] = ()) -> int:
-    """`port` if it is free, or a free one when 0 is asked for.
-
-    Raises:
-        Conflict: somebody listens on it.
-    """
-    if port == 0:
-        return choose(avoid=avoid)
-    if not is_free(port):
-        raise Conflict(f"port {port} on {LOOPBACK}, wanted for the {what}, is taken by another process")
-    return port
 
 
 def _first_ephemeral() -> int:

@@ -16,14 +16,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from turnout.embedded import children, logfiles, ports, procfs, records
 from turnout.embedded.records import Record
 
-__all__ = ["Phase", "Spec", "State", "Supervisor", "backoff_s", "names"]
+__all__ = ["Phase", "Spec", "State", "Supervisor", "backoff_s"]
 
 _log = logging.getLogger(__name__)
 
@@ -346,8 +346,3 @@ class Supervisor:
 
 def _is_as_wanted(record: Record, spec: Spec) -> bool:
     return spec.is_immutable or (record.argv == tuple(spec.command(record.port)) and spec.port in (0, record.port))
-
-
-def names(states: Iterable[State], *, role: str) -> list[str]:
-    """The names of all processes in a role."""
-    return [state.name for state in states if state.role == role]

@@ -58,6 +58,7 @@ def _ledger(home: Home, settings: Settings) -> Spec:
             f"--port={port}",
             f"--token-file={home.ledger_token}",
             f"--gateway-log={home.envoy / 'access.log'}",
+            f"--gateway-flush-ms={ACCESS_LOG_FLUSH_MS}",
         )
 
     return Spec(
