@@ -1,9 +1,7 @@
 """The best candidate, measured, compared and judged."""
 
-from typing import NamedTuple
-
 from kfp import dsl
-from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output, OutputPath
 
 from components._image import IMAGE
 
@@ -18,7 +16,8 @@ def evaluate(
     report: Output[HTML],
     metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
-) -> NamedTuple("Gate", [("passed", bool), ("reason", str)]):
+    reason: OutputPath(str),
+) -> bool:
     """Choose a candidate by cross-validation, measure it on the test part, compare it with the champion, and decide.
 
     Args:
@@ -30,10 +29,10 @@ def evaluate(
         report: The evaluation as a page.
         metrics: Every metric of the task, the spec's own with its interval.
         confusion: The confusion matrix; empty for a regression.
+        reason: Why the gate decided so, in one sentence with the numbers.
 
     Returns:
-        passed: Whether the model may be registered.
-        reason: Why, in one sentence with the numbers.
+        Whether the model passed the gate and may be registered.
     """
     from pathlib import Path
     from tempfile import TemporaryDirectory
@@ -52,9 +51,11 @@ def evaluate(
             model_spec, models=[Path(model.path) for model in models], test=Path(test.path), champion=champion
         )
     evaluating.take(found, to=Path(best.path))
+    best.metadata.update(candidate=found.best.name, cv_score=found.best.score, test_score=found.score.value)
+    Path(reason).write_text(found.decision.reason, encoding="utf-8")
     Path(report.path).write_text(evaluate_report.render(found, spec=model_spec), encoding="utf-8")
     for name, value in found.logged().items():
         metrics.log_metric(name, value)
     if found.classes:
         confusion.log_confusion_matrix([str(label) for label in found.classes], [list(row) for row in found.confusion])
-    return (found.decision.passed, found.decision.reason)
+    return found.decision.passed

@@ -31,7 +31,8 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
         models=dsl.Collected(trained.outputs["model"]),
         test=split.outputs["test"],
     )
-    with dsl.If(judged.outputs["passed"] == True, name="gate"):  # noqa: E712 - KFP builds a condition from it
+    # The return value: kfp.local 2.17 finds no other output in a condition, and takes what it does not find for a no.
+    with dsl.If(judged.outputs["Output"] == True, name="gate"):  # noqa: E712 - KFP builds a condition from it
         version = register(
             spec=spec,
             run=run,

@@ -1,0 +1,180 @@
+"""The process of one run: KFP's local runner on the compiled pipeline, with the record kept up to date.
+
+    python -m turnout.runs.driver FOLDER LOCK
+
+A process of its own, because the runner replaces `print`, handlers and levels of whoever calls it, and because its
+end, whatever its cause, then shows: the lock on the run's folder is gone. It ends with its parent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+
+from turnout.runs import failures, records, watching
+from turnout.runs.records import FAILED, REFUSED, SUCCEEDED, RunRecord, StepRecord
+from turnout.runs.watching import StepLogs
+
+__all__ = ["Recorder", "main"]
+
+
+class Recorder:
+    """Turns what is heard of steps into the record on disk and a line of JSON per event."""
+
+    def __init__(self, record: RunRecord, *, tell: Callable[[Mapping[str, Any]], None]) -> None:
+        self._record, self._tell = record, tell
+        self._places: dict[int, int] = {}
+        self._outputs: dict[int, Mapping[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def record(self) -> RunRecord:
+        """As it is now."""
+        return self._record
+
+    def begins(self, key: int, task: str, log: Path) -> None:
+        """A task is about to be executed."""
+        step = StepRecord(task=task, log=str(log.relative_to(self._record.folder)), started_us=_now_us())
+        with self._lock:
+            self._places[key] = len(self._record.steps)
+            self._save(steps=(*self._record.steps, step))
+
+    def has_inputs(self, key: int, executor_input: Mapping[str, Any]) -> None:
+        """The task's process runs and has said what it was given."""
+        given = dict((executor_input.get("inputs") or {}).get("parameterValues") or {})
+        # Every step has it, and it is in the run's folder once.
+        given.pop("spec", None)
+        self._outputs[key] = executor_input["outputs"]
+        self._change(key, parameters=given, item=str(given.get("candidate", "")))
+
+    def ended(self, key: int, *, succeeded: bool, log: Path) -> None:
+        """The task's process ended."""
+        if succeeded:
+            outputs, artifacts = _results(self._outputs.get(key))
+            self._change(key, state=SUCCEEDED, finished_us=_now_us(), outputs=outputs, artifacts=artifacts)
+        else:
+            error = failures.sentence(log.read_text(encoding="utf-8", errors="replace"))
+            self._change(key, state=FAILED, finished_us=_now_us(), error=error)
+
+    def finish(self, *, state: str, error: str = "") -> None:
+        """The run is over."""
+        with self._lock:
+            self._save(state=state, error=error, finished_us=_now_us())
+
+    def _change(self, key: int, **changes: Any) -> None:
+        with self._lock:
+            steps = list(self._record.steps)
+            place = self._places[key]
+            steps[place] = replace(steps[place], **changes)
+            self._save(steps=tuple(steps))
+        step = steps[place]
+        self._tell({"step": step.name, "state": step.state, "seconds": step.seconds, "error": step.error})
+
+    def _save(self, **changes: Any) -> None:
+        self._record = replace(self._record, **changes)
+        records.write(self._record)
+
+
+def run(recorder: Recorder, *, log: TextIO) -> None:
+    """Execute the pipeline with the parameters of the record and write how it ended."""
+    folder = Path(recorder.record.folder)
+    logs = folder / "logs"
+    logs.mkdir(exist_ok=True)
+    steps = StepLogs(logs, between=log, listener=recorder)
+    root = logging.getLogger()
+    root.addFilter(steps)
+    # The runner restores the level that it found, in one thread while another still needs INFO.
+    root.setLevel(logging.INFO)
+    sys.stdout = steps
+    error = ""
+    try:
+        _execute(folder, {**recorder.record.parameters, "spec": (folder / "spec.yaml").read_text(encoding="utf-8")})
+    except RuntimeError as failed:
+        # All that the runner says is which task failed; the step's own error is in the record already.
+        error = str(failed)
+    finally:
+        steps.close_all()
+    recorder.finish(state=_state(recorder.record, error=error), error=watching.without_colours(error))
+
+
+def _execute(folder: Path, arguments: Mapping[str, Any]) -> None:
+    from kfp import components, local
+
+    # It warns of every image whose name does not say "python".
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"kfp\.local\..*")
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"))
+    with resources.as_file(resources.files("pipelines") / "training.yaml") as compiled:
+        pipeline = components.load_component_from_file(str(compiled))
+    pipeline(**arguments)
+
+
+def _state(record: RunRecord, *, error: str) -> str:
+    if error or any(step.state == FAILED for step in record.steps):
+        return FAILED
+    return SUCCEEDED if record.passed else REFUSED
+
+
+def _results(outputs: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Output parameters and artifacts: some are in the executor's report, some only in the files that it was told."""
+    if outputs is None or not Path(outputs["outputFile"]).exists():
+        return {}, {}
+    content = orjson.loads(Path(outputs["outputFile"]).read_bytes())
+    files = {name: Path(told["outputFile"]) for name, told in (outputs.get("parameters") or {}).items()}
+    parameters = {name: file.read_text(encoding="utf-8") for name, file in files.items() if file.exists()}
+    artifacts = {
+        name: {"uri": found["uri"], "metadata": _plain(found.get("metadata") or {})}
+        for name, value in (content.get("artifacts") or {}).items()
+        for found in value["artifacts"]
+    }
+    return {**parameters, **(content.get("parameterValues") or {})}, artifacts
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers and words; matrices are in the artifact's own folder."""
+    return {name: value for name, value in metadata.items() if isinstance(value, int | float | str | bool)}
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def _end_with_parent() -> None:
+    """Whoever started us holds the other end of our standard input, to its own end."""
+    while os.read(0, 1024):
+        pass
+    os.killpg(0, signal.SIGTERM)
+
+
+def main() -> int:
+    """Entry point."""
+    folder, lock = Path(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(lock, False)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    events = sys.stdout
+    told = threading.Lock()
+
+    def tell(event: Mapping[str, Any]) -> None:
+        with told:
+            events.write(orjson.dumps(event).decode() + "\n")
+            events.flush()
+
+    with (folder / "driver.log").open("a", encoding="utf-8", buffering=1) as log:
+        run(Recorder(records.read(folder), tell=tell), log=log)
+    sys.stdout = events
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

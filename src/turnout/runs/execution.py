@@ -1,0 +1,146 @@
+"""Start a run, follow it, and return its record."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from turnout import settings
+from turnout import spec as specs
+from turnout.errors import Unavailable
+from turnout.runs import records
+from turnout.runs.records import RunRecord
+from turnout.spec import ModelSpec
+
+__all__ = ["Progress", "execute"]
+
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step began (`seconds` is None) or ended."""
+
+    step: str
+    state: str
+    seconds: float | None
+    error: str = ""
+
+
+def execute(
+    spec_path: Path,
+    *,
+    namespace: str = "default",
+    gate: bool = True,
+    data_root: Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> RunRecord:
+    """Run the compiled training pipeline on this machine and return its record, however the run ended.
+
+    `gate=False` registers and deploys whatever the gate says; the version's tags keep that.
+
+    Raises:
+        SpecError: the spec is wrong; nothing was started.
+        Unavailable: the engine does not answer; nothing was started.
+    """
+    _engine_answers()
+    spec = specs.load(spec_path, data_root=data_root)
+    if not gate:
+        spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
+    record = _new_record(spec, namespace=namespace, commit=_commit(spec_path))
+    folder = Path(record.folder)
+    with _driver(record) as driver:
+        assert driver.stdout is not None
+        for line in driver.stdout:
+            if progress is not None:
+                progress(Progress(**orjson.loads(line)))
+        driver.wait()
+    return records.read(folder)
+
+
+def _engine_answers() -> None:
+    """Ask at once instead of after a minute of training."""
+    from turnout.kube import client, discovery
+
+    try:
+        discovery.discover(client.connect())
+    except Unavailable as error:
+        hint = "" if "turnout up" in str(error) else "; start it with `turnout up`"
+        raise Unavailable(f"{error}{hint}") from error
+
+
+def _new_record(spec: ModelSpec, *, namespace: str, commit: str) -> RunRecord:
+    started_us = time.time_ns() // 1_000
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started_us / 1e6))
+    run = f"{spec.name}-{stamp}-{secrets.token_hex(2)}"
+    folder = settings.home() / "runs" / run
+    folder.mkdir(parents=True)
+    (folder / "spec.yaml").write_text(spec.dump(), encoding="utf-8")
+    return RunRecord(
+        id=run,
+        folder=str(folder),
+        model=spec.name,
+        metric=spec.metric,
+        started_us=started_us,
+        parameters={"namespace": namespace, "commit": commit, "run": run},
+    )
+
+
+def _commit(spec_path: Path) -> str:
+    """The commit of the folder that the spec is in, `-dirty` when files differ from it; empty outside of git."""
+    command = ["git", "-C", str(spec_path.absolute().parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        found = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True, timeout=5, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+@contextmanager
+def _driver(record: RunRecord) -> Iterator[subprocess.Popen[str]]:
+    """The run's process, in a group of its own: whatever ends us, ends it and the step that it is at."""
+    folder = Path(record.folder)
+    lock = records.hold(folder)
+    records.write(record)
+    with (folder / "driver.log").open("ab") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "turnout.runs.driver", str(folder), str(lock)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=_environment(os.environ),
+            pass_fds=(lock,),
+            start_new_session=True,
+            text=True,
+        )
+    os.close(lock)
+    try:
+        yield driver
+    finally:
+        _end(driver)
+
+
+def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Steps tell what they do line by line."""
+    return {**inherited, "PYTHONUNBUFFERED": "1"}
+
+
+def _end(driver: subprocess.Popen[str]) -> None:
+    if driver.poll() is not None:
+        return
+    os.killpg(driver.pid, signal.SIGTERM)
+    try:
+        driver.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
