@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 _IDLE_S, _GRACE_S = 0.3, 2.0
@@ -25,6 +26,7 @@ class Server:
         self.version = version
         self.ready_at = ready_at
         self.last_request = time.monotonic()
+        self.seen: deque[dict[str, object]] = deque(maxlen=50)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -45,8 +47,10 @@ class Server:
         else:
             status = "200 OK"
             self.last_request = time.monotonic()
+            self.seen.append({"path": path, "headers": headers})
         body = {"version": self.version, "pid": os.getpid(), "method": method, "path": path, "headers": headers}
         body |= {"argv": sys.argv[1:], "environment": dict(os.environ)} if path == "/process" else {}
+        body |= {"seen": list(self.seen)} if path == "/seen" else {}
         content = json.dumps(body).encode()
         writer.write(
             f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-turnout-version: {self.version}\r\n"
