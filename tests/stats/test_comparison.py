@@ -54,12 +54,22 @@ def test_a_slower_challenger_is_shown_to_be_worse_and_an_equal_one_is_not() -> N
     slow, equal, draw = Comparison(LEVELS), Comparison(LEVELS), random.Random(2)
     for _ in range(6000):
         assigned = draw.random() < 0.2
-        duration = draw.lognormvariate(7, 0.5)
+        duration = draw.lognormvariate(10, 0.5)
         slow.answer(error=False, duration_us=duration * (3 if assigned else 1), assigned=assigned, share=0.2)
         equal.answer(error=False, duration_us=duration, assigned=assigned, share=0.2)
     assert slow.is_worse
     assert slow.reason == "latency"
     assert not equal.is_worse
+
+
+def test_differences_below_the_tolerance_are_no_reason_to_roll_back() -> None:
+    comparison, draw = Comparison(LEVELS), random.Random(5)
+    for _ in range(6000):
+        assigned = draw.random() < 0.2
+        # A gateway's log in whole milliseconds: the champion mostly 0, the challenger mostly 1.
+        duration = 1000 * (draw.random() < (0.8 if assigned else 0.2))
+        comparison.answer(error=False, duration_us=duration, assigned=assigned, share=0.2)
+    assert not comparison.is_worse
 
 
 def test_a_wrong_share_raises_the_alarm_and_a_right_one_does_not() -> None:

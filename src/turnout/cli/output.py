@@ -12,7 +12,8 @@ from rich.table import Table
 
 __all__ = ["err", "out", "print_json", "print_table"]
 
-out = Console(highlight=False)
+# A pipe has no width of its own; what is written into it must not be folded at 80 columns.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True, highlight=False)
 
 

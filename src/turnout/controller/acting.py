@@ -35,10 +35,13 @@ def commit(turn: Turn, decisions: Sequence[Decision], ledger: Ledger) -> None:
     if turn.test is not None:
         turn.tests[f"{turn.test.champion}|{turn.test.challenger}"] = turn.test.dump()
     rows: list[dict[str, Any]] = []
+    rev = turn.committed_rev
     for made in decisions:
         data = {"version": made.version, "sentence": made.sentence, "evidence": made.evidence}
         rows.append({"action": made.action, "actor": "controller", "data": data})
-        rows.append(_weights_row(made.rollout))
+        if made.rollout.rev != rev:
+            rows.append(_weights_row(made.rollout))
+            rev = made.rollout.rev
     _put(turn, ledger, rows)
 
 

@@ -190,7 +190,8 @@ def _bake(
             retired=(*rollout.retired, (version, observed.now_us)),
             verdict=_verdict("revert", rollout, evidence, observed),
         )
-        return Decision("revert", version, after, _shown(rollout, evidence, "is worse after all"), evidence.summary())
+        why = _shown(rollout, evidence, f"is worse after all ({evidence.reason})")
+        return Decision("revert", version, after, why, evidence.summary())
     # A bake shorter than the label window would end before the first label of the new champion could count.
     if observed.now_us - rollout.promoted_us < max(observed.policy.bake, observed.policy.label_window):
         return None

@@ -60,6 +60,7 @@ class Turn:
     host: str
     generation: int
     rollout: Rollout
+    committed_rev: str
     tests: dict[str, Any]
     test: Test | None = None
     increment: Increment = field(default_factory=lambda: Increment(0, {}, ()))
@@ -69,6 +70,7 @@ def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledge
     name, namespace = turnout["metadata"]["name"], turnout["metadata"]["namespace"]
     saved = ledger.state(name, namespace=namespace)
     state = saved["state"] or {}
+    rollout = Rollout.load(state["rollout"]) if "rollout" in state else Rollout()
     turn = Turn(
         turnout=turnout,
         name=name,
@@ -76,7 +78,8 @@ def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledge
         spec=spec,
         host=host,
         generation=saved["generation"],
-        rollout=Rollout.load(state["rollout"]) if "rollout" in state else Rollout(),
+        rollout=rollout,
+        committed_rev=rollout.rev,
         tests=dict(state.get("tests", {})),
     )
     _read_evidence(turn, ledger)

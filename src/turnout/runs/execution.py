@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import orjson
 
 from turnout import settings
 from turnout import spec as specs
-from turnout.errors import Unavailable
+from turnout.errors import SpecError, Unavailable
 from turnout.runs import records
 from turnout.runs.records import RunRecord
 from turnout.spec import ModelSpec
@@ -50,22 +51,33 @@ def execute(
     `gate=False` registers and deploys whatever the gate says; the version's tags keep that.
 
     Raises:
-        SpecError: the spec is wrong; nothing was started.
+        SpecError: the spec is wrong; nothing is left of the run.
         Unavailable: the engine does not answer; nothing was started.
     """
     _engine_answers()
-    spec = specs.load(spec_path, data_root=data_root)
+    spec = specs.load(spec_path, data_root=data_root, deep=False)
     if not gate:
         spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
     record = _new_record(spec, namespace=namespace, commit=_commit(spec_path))
-    folder = Path(record.folder)
-    with _driver(record) as driver:
-        assert driver.stdout is not None
-        for line in driver.stdout:
-            if progress is not None:
-                progress(Progress(**orjson.loads(line)))
-        driver.wait()
-    return records.read(folder)
+    try:
+        with _driver(record) as driver:
+            # What only scikit-learn knows of a spec takes a second to ask; the run reads its data meanwhile, which
+            # changes nothing anywhere.
+            specs.load(spec_path, data_root=data_root)
+            _follow(driver, progress)
+    except SpecError:
+        shutil.rmtree(record.folder)
+        raise
+    return records.read(Path(record.folder))
+
+
+def _follow(driver: subprocess.Popen[str], progress: Callable[[Progress], None] | None) -> None:
+    """Pass events on until the run's process ends."""
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if progress is not None:
+            progress(Progress(**orjson.loads(line)))
+    driver.wait()
 
 
 def _engine_answers() -> None:

@@ -20,6 +20,7 @@ __all__ = ["ALARM_ALPHA", "Arm", "Comparison", "Levels"]
 
 ALARM_ALPHA = 0.001
 _METRIC, _ERRORS, _LATENCY = 0.6, 0.25, 0.15
+_LATENCY_TOLERANCE_US = 5_000.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Comparison:
         promotion = PROMOTION_BETS if levels.margin > 0 else ACCURACY_BETS
         self._not_worse = ScoreBet(sign=+1, margin=levels.margin, bets=promotion)
         self._errors = ScoreBet(sign=-1, margin=levels.error_rate, bets=ERROR_BETS)
-        self._latency = LatencyTest(ratio=levels.latency_ratio)
+        self._latency = LatencyTest(ratio=levels.latency_ratio, tolerance_us=_LATENCY_TOLERANCE_US)
         self._sample_ratio = SampleRatioAlarm()
         self._fewer_labels = ScoreBet(sign=-1)
         self._more_labels = ScoreBet(sign=+1)
@@ -127,9 +128,7 @@ class Comparison:
         """Why the evidence cannot be trusted now; empty when it can."""
         found = []
         if self._sample_ratio.evidence >= 1.0 / ALARM_ALPHA:
-            found.append(
-                "SampleRatioMismatch: assignments do not arrive with the recorded probabilities"
-            )
+            found.append("SampleRatioMismatch: assignments do not arrive with the recorded probabilities")
         if max(self._fewer_labels.evidence, self._more_labels.evidence) >= 2.0 / ALARM_ALPHA:
             found.append("LabelRatioMismatch: labels arrive for one version more often than for the other")
         return found

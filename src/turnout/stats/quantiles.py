@@ -19,10 +19,16 @@ class LatencyTest:
     duration being divided by the factor first. q comes only from earlier requests, so the kernel's guarantee holds, and
     a slow-down common to both cancels. The four e-values are averaged: a mean of e-values is one under any dependence
     (Vovk and Wang 2021).
+
+    Args:
+        ratio: the factor; the challenger is worse when it is slower by more than this.
+        tolerance_us: what the challenger may be slower by in any case, before the factor counts: a ratio of two
+            durations near the clock's resolution says nothing that a user would feel.
     """
 
-    def __init__(self, *, ratio: float) -> None:
+    def __init__(self, *, ratio: float, tolerance_us: float = 0.0) -> None:
         self._ratio = ratio
+        self._tolerance_us = tolerance_us
         self._tests = [ScoreBet(sign=-1, bets=ERROR_BETS) for _ in _LEVELS]
         self._quantiles: list[float] = []
 
@@ -33,7 +39,7 @@ class LatencyTest:
 
     def update(self, *, duration_us: float, assigned: bool, share: float) -> None:
         """One answered request, in assignment order."""
-        scaled = duration_us / self._ratio if assigned else duration_us
+        scaled = max(duration_us - self._tolerance_us, 0.0) / self._ratio if assigned else duration_us
         if not self._quantiles:
             self._quantiles = [max(scaled, 1.0)] * len(_LEVELS)
             return
@@ -47,7 +53,7 @@ class LatencyTest:
         for j, level in enumerate(_LEVELS):
             quantile = self._quantiles[j]
             step = 0.05 * quantile
-            self._quantiles[j] = quantile + step * (level if duration_us > quantile else level - 1.0)
+            self._quantiles[j] = max(quantile + step * (level if duration_us > quantile else level - 1.0), 1.0)
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs, as JSON values."""
