@@ -145,8 +145,9 @@ def _merge_keyed(schema: schemas.Schema, live: list[Any], config: list[Any]) -> 
 
 
 def _drop(schema: schemas.Schema, obj: Object, gone: FieldSet) -> Object:
-    """An object without some fields; containers that this empties go too."""
-    for path in sorted(gone, key=len, reverse=True):
+    """An object without some fields; containers that this empties go too, elements of lists as a whole."""
+    outer = [path for path in gone if not any(path[:length] in gone for length in range(1, len(path)))]
+    for path in sorted(outer):
         obj = _without(schema, obj, path)
     return obj
 

@@ -109,15 +109,16 @@ async def stream(store: Store, watch: Watch) -> AsyncIterator[bytes]:
         position, first = _start(store, watch, lines)
         if first:
             yield first
-        bookmark_at = time.monotonic() + _BOOKMARK_S
+        told, bookmark_at = position, time.monotonic() + _BOOKMARK_S
         while True:
             history = store.changes(kind, namespace, after=position)
-            moved, position = history.resource_version > position, history.resource_version
+            position = history.resource_version
             written = b"".join(lines.of_change(change) for change in history.changes)
             now = time.monotonic()
-            if watch.bookmarks and moved and not written and (now >= bookmark_at or now >= end):
+            if watch.bookmarks and not written and position > told and now >= min(bookmark_at, end):
                 written, bookmark_at = lines.bookmark(position), now + _BOOKMARK_S
             if written:
+                told = position
                 yield written
             if now >= end:
                 return
