@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import socket
 import sys
@@ -96,7 +97,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=1024)
     except OSError as error:
-        raise Failed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise Failed(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ class LedgerClient:
                 headers=None if body is None else {"content-type": "application/json"},
             )
         except httpx.TransportError as error:
-            raise Unavailable(f"no ledger answers at {self._url}: {error or type(error).__name__}") from error
+            raise Unavailable(f"no ledger answers at {self._url}: {str(error) or type(error).__name__}") from error
         if reply.is_success:
             return self._json(reply) if reply.content else {}
         raise self._error(reply)

@@ -110,6 +110,9 @@ class GatewayLogTailer:
             except (OSError, TurnoutError) as error:
                 _log.warning("gateway log %s: %s; trying again", self._path, error)
                 is_busy = False
+            except Exception:  # noqa: BLE001  a mistake of ours must not end the gateway's evidence for good
+                _log.exception("gateway log %s: trying again", self._path)
+                is_busy = False
             if not is_busy:
                 self._stopping.wait(_POLL_S)
 

@@ -66,7 +66,9 @@ class GroupWriter:
         self._thread.join()
 
     def _submit(self, job: _Job) -> Future[Any]:
-        if not self.is_alive or self._jobs.qsize() > _MAX_WAITING:
+        if not self.is_alive:
+            raise Unavailable("the ledger is closed")
+        if self._jobs.qsize() > _MAX_WAITING:
             raise Unavailable("the ledger has more to write than it can; send it again later")
         self._jobs.put(job)
         return job.future
