@@ -106,6 +106,26 @@ def test_deletion_takes_it_out_of_the_gateway_before_its_process_ends(engine: Ru
     assert "yam" not in engine.kubectl("get", "pods,deploy,svc,httproutes")
 
 
+def test_a_deleted_namespace_takes_its_inference_services_and_their_processes_along(
+    engine: Running, model: Path
+) -> None:
+    namespaced = [running.RUNTIME, running.inference_service("gone", model)]
+    engine.kubectl("create", "namespace", "short")
+    engine.apply(*({**obj, "metadata": {**obj["metadata"], "namespace": "short"}} for obj in namespaced))
+    engine.kubectl("wait", "isvc/gone", "-n", "short", "--for=condition=Ready", "--timeout=20s")
+    engine.kubectl("delete", "namespace", "short", "--timeout=20s")
+    assert not [record for record in engine.predictors() if record.name.startswith("short.")]
+
+
+def test_one_whose_finalizer_was_taken_away_leaves_no_process(engine: Running, model: Path) -> None:
+    engine.apply(running.inference_service("torn", model))
+    engine.wait_ready("torn")
+    engine.kubectl("delete", "isvc", "torn", "--wait=false")
+    engine.kubectl("patch", "isvc", "torn", "--type=merge", "-p", '{"metadata": {"finalizers": null}}', check=False)
+    eventually(lambda: not [record for record in engine.predictors() if ".torn-" in record.name])
+    eventually(lambda: "torn" not in engine.kubectl("get", "pods,deploy,svc,httproutes"))
+
+
 def test_a_model_that_its_predictor_refuses_says_why_in_the_conditions(engine: Running, model: Path) -> None:
     refusal = "turnout.predictor: ModelError: model.json: digest wanted sha256:aa, found sha256:bb"
     (model / "refusal").write_text(refusal)

@@ -27,6 +27,7 @@ import uvicorn
 from turnout.embedded import home as homes
 from turnout.embedded import logfiles, pods, probing, procfs, records, routes, seed, system, xds
 from turnout.embedded.api import application
+from turnout.embedded.collecting import GarbageReconciler
 from turnout.embedded.deployments import DeploymentReconciler
 from turnout.embedded.home import Home, Settings
 from turnout.embedded.inferenceservices import InferenceServiceReconciler
@@ -139,7 +140,8 @@ class Engine:
         self._deployments = Loop(DeploymentReconciler(self._store), name="deployments")
         services = InferenceServiceReconciler(self._store, domain=settings.domain)
         self._services = Loop(services, name="inferenceservices", failed=services.note_failure)
-        self._loops = (self._pods, self._deployments, self._services, self._routes)
+        garbage = Loop(GarbageReconciler(self._store), name="garbage")
+        self._loops = (self._pods, self._deployments, self._services, self._routes, garbage)
         self._dispatcher = Dispatcher(self._store, self._loops)
 
     def start(self) -> None:

@@ -34,8 +34,12 @@ class InferenceServiceReconciler:
         self._store, self._domain = store, domain
 
     def keys(self) -> list[Key]:
-        """All InferenceServices."""
-        return [(_KIND, isvc["metadata"]["namespace"], isvc["metadata"]["name"]) for isvc in self._store.list(_KIND)]
+        """All InferenceServices, and those whose Deployments are left."""
+        services = [
+            (_KIND, isvc["metadata"]["namespace"], isvc["metadata"]["name"]) for isvc in self._store.list(_KIND)
+        ]
+        made = [key for obj in self._store.list("Deployment") for key in self.affected(_key("Deployment", obj))]
+        return list(dict.fromkeys([*services, *made]))
 
     def affected(self, changed: Key) -> list[Key]:
         """The InferenceService that an object is, belongs to, or might be served by."""
@@ -56,6 +60,7 @@ class InferenceServiceReconciler:
         try:
             isvc = self._store.get(_KIND, name, namespace)
         except NotFound:
+            self._delete_leftovers(namespace, name)
             return None
         if "deletionTimestamp" in isvc["metadata"]:
             return self._delete(isvc)
@@ -202,6 +207,15 @@ class InferenceServiceReconciler:
             self._store.delete("Service", service_name(name), namespace)
         return True
 
+    def _delete_leftovers(self, namespace: str, name: str) -> None:
+        """What an InferenceService left that went without us: somebody took our finalizer away."""
+        for kind in ("Deployment", "Service"):
+            found = self._find(kind, service_name(name), namespace)
+            owners = (found or {}).get("metadata", {}).get("ownerReferences") or ()
+            if any(owner["kind"] == _KIND and owner["name"] == name for owner in owners):
+                with contextlib.suppress(NotFound):
+                    self._store.delete(kind, service_name(name), namespace)
+
     def _pods(self, namespace: str, name: str) -> list[Object]:
         return self._store.list("Pod", namespace, labels={workloads.LABEL: name})
 
@@ -210,6 +224,10 @@ class InferenceServiceReconciler:
             return self._store.get(kind, name, namespace)
         except NotFound:
             return None
+
+
+def _key(kind: str, obj: Object) -> Key:
+    return (kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
 def _is_owned(obj: Object, isvc: Object) -> bool:

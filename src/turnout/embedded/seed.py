@@ -104,7 +104,11 @@ def _publish(process: str, port: int, settings: Settings, store: Store, *, is_th
 
 def _namespace(name: str) -> Object:
     labels = {"kubernetes.io/metadata.name": name}
-    return {"metadata": {"name": name, "labels": labels}, "spec": {}, "status": {"phase": "Active"}}
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"},
+    }
 
 
 def _gateway_class() -> Object:
