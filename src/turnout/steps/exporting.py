@@ -70,6 +70,8 @@ def _write_onnx(fitted: Pipeline, *, inputs: Sequence[Tensor], to: Path) -> None
     except _REFUSALS as error:
         raise Failed(f"{type(model).__name__} cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
     del converted.graph.output[len(_output_names(fitted)) :]
+    # They come out of a set.
+    converted.opset_import.sort(key=lambda opset: opset.domain)
     to.write_bytes(converted.SerializeToString(deterministic=True))
 
 
