@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from turnout.errors import InputError
+from turnout.ledger.migrations import GENESIS
 from turnout.ledger.records import is_text
 from turnout.ledger.schema import AUDIT, AUDIT_HEAD
 
@@ -128,7 +129,7 @@ def by_rev(connection: Connection, revs: Iterable[str], *, namespace: str, turno
 def verify(connection: Connection) -> Verification:
     """Walk the whole chain and say where it first breaks."""
     head = connection.execute(select(AUDIT_HEAD)).one()
-    seq, previous = 0, "0" * 64
+    seq, previous = 0, GENESIS
     for row in connection.execute(select(AUDIT).order_by(AUDIT.c.seq)):
         seq += 1
         if problem := _break(row, seq=seq, previous=previous):

@@ -10,6 +10,11 @@ from turnout.ledger.api.operations import OPERATIONS, Operation
 
 __all__ = ["document"]
 
+_DESCRIPTION = """\
+Every prediction, every label and every decision of the Turnouts of one installation.
+
+Times are microseconds since 1970. Errors are problem documents (RFC 9457). A write is answered when it is on disk, and
+may be repeated: records are idempotent by id, feedback by what it says."""
 _TEXT = {"type": "string"}
 _MAYBE_TEXT = {"type": ["string", "null"]}
 _TIME = {"type": "integer", "minimum": 0, "description": "Microseconds since 1970."}
@@ -138,7 +143,7 @@ def document() -> dict[str, Any]:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Turnout ledger", "version": turnout.__version__, "description": (__doc__ or "")},
+        "info": {"title": "Turnout ledger", "version": turnout.__version__, "description": _DESCRIPTION},
         "paths": paths,
         "components": {
             "schemas": _SCHEMAS,
