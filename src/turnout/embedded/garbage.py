@@ -1,25 +1,62 @@
 """What must go after something else went: dependents without owners, and everything in a namespace that was deleted.
 
-One pass does what can be done now and says how much; whoever runs it calls it again when objects changed. Views of
-processes (read-only kinds) are left to the reconcilers, which must end the processes first.
+One pass does what can be done now and says how much; `run` makes passes when objects changed. Views of processes
+(read-only kinds) are left to the reconcilers, which must end the processes first.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from turnout.embedded.kinds import KINDS
 from turnout.embedded.store import Key, Store
 from turnout.errors import NotFound
 
-__all__ = ["collect"]
+__all__ = ["collect", "expire_events", "run"]
 
 Object = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
+_WAIT_S, _PAUSE_S = 0.5, 0.05
+_EVENTS_KEPT = timedelta(hours=1)  # as in Kubernetes
+
+
+def run(store: Store, over: threading.Event) -> None:
+    """Collect whenever objects changed, until `over`; a pass costs three small queries, a burst of changes one pass."""
+    changes, look_at_events = store.subscribe(), datetime.now(UTC)
+    _collect_all(store)
+    try:
+        while not over.is_set():
+            if changes.wait(_WAIT_S):
+                _collect_all(store)
+                over.wait(_PAUSE_S)
+            if datetime.now(UTC) >= look_at_events:
+                expire_events(store, now=datetime.now(UTC))
+                look_at_events = datetime.now(UTC) + timedelta(minutes=1)
+    finally:
+        changes.close()
+
+
+def _collect_all(store: Store) -> None:
+    while collect(store):
+        _log.debug("something went; what depended on it may go now")
+
+
+def expire_events(store: Store, *, now: datetime) -> int:
+    """Delete Events that nobody has repeated for an hour; how many."""
+    oldest = (now - _EVENTS_KEPT).strftime("%Y-%m-%dT%H:%M:%SZ")
+    old = [event for event in store.list("Event") if _last_seen(event) < oldest]
+    return sum(_delete(store, ("Event", event["metadata"]["namespace"], event["metadata"]["name"])) for event in old)
+
+
+def _last_seen(event: Object) -> str:
+    """Instants of one format sort like texts."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])
 
 
 def collect(store: Store) -> int:
