@@ -96,11 +96,16 @@ class Prober:
 
     def close(self) -> None:
         """End the thread."""
-        for name in list(self._watches):
-            self.forget(name)
+        asyncio.run_coroutine_threadsafe(self._end_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end_tasks(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _begin(self, name: str, watch: _Watch, probe: Probe) -> None:
         with self._lock:
