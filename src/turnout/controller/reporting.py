@@ -104,11 +104,20 @@ def _progress(rollout: Rollout, seen: Seen) -> tuple[str, bool, str, str]:
     if rollout.challenger and rollout.challenger not in seen.ready:
         return ("Progressing", False, "ChallengerNotReady", f"InferenceService {rollout.challenger} is not Ready")
     if rollout.challenger:
-        what = "the verdict is promote, the share walks its steps" if rollout.earned else "not decided yet"
+        what = "the verdict is promote, the share walks its steps" if rollout.earned else _so_far(rollout, seen)
         return ("Progressing", True, "UnderTest", f"{rollout.challenger} against {rollout.champion}: {what}")
     if rollout.phase == "Baking":
         return ("Progressing", True, "Baking", f"{rollout.champion} was promoted; late labels can still revert it")
     return ("Progressing", False, "NothingToDo", "no challenger")
+
+
+def _so_far(rollout: Rollout, seen: Seen) -> str:
+    """Why nothing is decided yet: most often, because labels are missing."""
+    units = seen.evidence["units"] if seen.evidence else {"challenger": 0}
+    return (
+        f"not decided yet, {rollout.step_labels} labels of the challenger in this step, "
+        f"{units['challenger']} of its predictions have been judged or passed the label window"
+    )
 
 
 def _write(

@@ -28,7 +28,7 @@ __all__ = ["Script", "tell"]
 ENDPOINT = "digits"
 _EXAMPLES = Path(__file__).parent / "digits"
 _VERDICT_TIMEOUT_S = 120.0
-_BUSY, _QUIET = 400.0, 40.0  # requests per second while a verdict is awaited, and while a model is trained
+_BUSY, _QUIET = 250.0, 30.0  # requests per second while a verdict is awaited, and while a model is trained
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from turnout.ledger.client import LedgerClient
 
 __all__ = ["Row", "Tally", "Target", "Traffic"]
 
+_MOST_OVERDUE = 60
+
 
 @dataclass(frozen=True)
 class Row:
@@ -68,7 +70,7 @@ class Traffic:
         self._labels: list[tuple[float, str, int]] = []
         self._labels_changed = threading.Condition(self._lock)
         self._clients = [threading.Thread(target=self._client, name=f"client-{i}") for i in range(4)]
-        self._labellers = [threading.Thread(target=self._labeller, name=f"labeller-{i}") for i in range(2)]
+        self._labellers = [threading.Thread(target=self._labeller, name=f"labeller-{i}") for i in range(3)]
         for thread in (*self._clients, *self._labellers):
             thread.daemon = True
 
@@ -98,7 +100,14 @@ class Traffic:
             # A schedule, not a pause: a slow answer does not lower the rate. But what was missed is not caught up.
             due = max(due + len(self._clients) / self.rate, time.monotonic() - 0.1)
             self._stop.wait(max(0.0, due - time.monotonic()))
+            with self._labels_changed:
+                # People who label do not fall behind for ever on a slow machine: the clients wait for them.
+                self._labels_changed.wait_for(lambda: self._stop.is_set() or self._overdue() < _MOST_OVERDUE, 1.0)
         connection.close()
+
+    def _overdue(self) -> int:
+        now = time.monotonic()
+        return sum(when < now for when, _, _ in self._labels) if len(self._labels) >= _MOST_OVERDUE else 0
 
     def _send(self, connection: http.client.HTTPConnection, row: Row) -> None:
         tensor = {"name": "input-0", "datatype": "FP32", "shape": [1, len(row.features)], "data": list(row.features)}
@@ -145,8 +154,9 @@ class Traffic:
                     with self._lock:
                         self.tally.lost_labels.append(str(error))
                 else:
-                    with self._lock:
+                    with self._labels_changed:
                         self.tally.labelled += 1
+                        self._labels_changed.notify_all()
 
     def _next_label(self) -> tuple[str, int] | None:
         """The next label when its time has come; None when there will be no more."""
