@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from turnout.embedded.store import Key, Stale, Store
+from turnout.errors import NotFound
 
 __all__ = ["Dispatcher", "Loop", "Reconciler"]
 
 _log = logging.getLogger(__name__)
 
+_AFTER_A_RACE_S = 0.02
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.1, 30.0
 
 
@@ -89,8 +91,8 @@ class Loop:
             try:
                 again_s = self._reconciler.reconcile(key)
                 self._failures.pop(key, None)
-            except Stale:  # somebody wrote in between: look again
-                again_s = 0.0
+            except (NotFound, Stale):  # somebody wrote or deleted in between: look again
+                again_s = _AFTER_A_RACE_S
             except Exception as error:  # noqa: BLE001 (the outer loop: one broken object must not stop the others)
                 again_s = self._note_failure(key, error)
             if again_s is not None:
