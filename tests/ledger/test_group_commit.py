@@ -59,11 +59,18 @@ def test_work_that_waits_commits_in_one_transaction(store: Store) -> None:
     assert len({id(future.result()) for future in futures}) == 1
 
 
-def test_one_failure_undoes_its_own_writes_and_no_others(store: Store) -> None:
-    def fail(connection: Connection) -> None:
-        put(connection, "half")
-        raise Conflict("no")
+def fail(connection: Connection) -> None:
+    put(connection, "half")
+    raise Conflict("no")
 
+
+def test_a_failure_that_is_alone_undoes_its_writes(store: Store) -> None:
+    with pytest.raises(Conflict):
+        store.write(fail).result()
+    assert stored(store) == set()
+
+
+def test_one_failure_undoes_its_own_writes_and_no_others(store: Store) -> None:
     with Gate(store):
         first, second, third = (
             store.write(lambda connection: put(connection, "a")),

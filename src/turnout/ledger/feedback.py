@@ -27,7 +27,7 @@ __all__ = ["Answer", "Gone", "Joined", "Post", "append", "chunks", "columns_of",
 _IDS_PER_STATEMENT = 500
 
 _KNOWN = (
-    select(PREDICTIONS.c.id, PREDICTIONS.c.no, PREDICTIONS.c.erased_us, VERSIONS.c.closed_us, CONTENTS.c.content)
+    select(PREDICTIONS, VERSIONS.c.closed_us, CONTENTS.c.content)
     .join(VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no)
     .outerjoin(CONTENTS, CONTENTS.c.no == PREDICTIONS.c.no)
     .where(PREDICTIONS.c.id.in_(bindparam("ids", expanding=True)))
@@ -108,6 +108,7 @@ class _Subject:
 
     no: int | None = None
     is_erased: bool = False
+    has_word: bool = False
     closed_us: int = 0
     content: bytes | None = None
     current: Word | None = None
@@ -185,9 +186,14 @@ def _subjects(connection: Connection, ids: set[str]) -> dict[str, _Subject]:
     subjects = {name: _Subject() for name in ids}
     for row in _rows(connection, _KNOWN, ids):
         subjects[row.id] = _Subject(
-            no=row.no, is_erased=row.erased_us is not None, closed_us=row.closed_us, content=row.content
+            no=row.no,
+            is_erased=row.erased_us is not None,
+            has_word=row.feedback_count > 0,
+            closed_us=row.closed_us,
+            content=row.content,
         )
-    for row in _rows(connection, _LAST, ids):
+    unsaid = {name for name, subject in subjects.items() if subject.no is not None and not subject.has_word}
+    for row in _rows(connection, _LAST, ids - unsaid):
         subject = subjects[row.prediction_id]
         subject.current, subject.arrived_us, subject.outcome = _word(row), row.arrived_us, row.outcome
     return subjects

@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -91,20 +92,27 @@ class GroupWriter:
 
     def _commit(self, jobs: list[_Job]) -> None:
         """One transaction. If the database refuses it, each job has its own, so that one cannot spoil the others."""
+        groups = _together(jobs)
         try:
             with self._engine.begin() as connection:
-                settled = [pair for group in _together(jobs) for pair in _attempt(connection, group)]
+                settled = [pair for group in groups for pair in _attempt(connection, group, is_alone=len(groups) == 1)]
         except DBAPIError as error:
             if len(jobs) > 1:
                 for job in jobs:
                     self._commit([job])
                 return
             settled = [(job, unavailable(error)) for job in jobs]
+        except _Abandoned as error:
+            settled = [(job, error.__cause__) for job in jobs]
         for job, result in settled:
             if isinstance(result, BaseException):
                 job.future.set_exception(result)
             else:
                 job.future.set_result(result)
+
+
+class _Abandoned(Exception):
+    """The only work of a transaction failed, so the transaction goes with it; the cause is what its callers get."""
 
 
 def unavailable(error: DBAPIError) -> Unavailable:
@@ -121,12 +129,16 @@ def _together(jobs: list[_Job]) -> list[list[_Job]]:
     return list(groups.values())
 
 
-def _attempt(connection: Connection, jobs: list[_Job]) -> list[tuple[_Job, Any]]:
+def _attempt(connection: Connection, jobs: list[_Job], *, is_alone: bool) -> list[tuple[_Job, Any]]:
+    """Run one group's work; alone in its transaction it needs no savepoint, which a lone post would feel."""
     try:
-        with connection.begin_nested():
+        with nullcontext() if is_alone else connection.begin_nested():
             results = jobs[0].work(connection, [job.item for job in jobs])
     except DBAPIError:
         raise  # the transaction may be gone with it, so nothing of this group may be acknowledged
-    except Exception as error:  # noqa: BLE001  the thread serves others too; whoever asked for the work gets the error
+    except Exception as error:
+        # The thread serves others too: whatever it is, whoever asked for the work gets it.
+        if is_alone:
+            raise _Abandoned from error
         results = [error] * len(jobs)
     return list(zip(jobs, results, strict=True))
