@@ -31,9 +31,13 @@ def rotate_all(folder: Path, *, longest_bytes: int = _LONGEST_BYTES) -> None:
             os.truncate(path, 0)
 
 
-def last_line(path: Path, *, offset: int) -> str:
-    """The last line with something in it that was written after `offset`."""
-    lines = _bytes_from(path, _start(path, offset)).decode("utf-8", errors="replace").splitlines()
+def last_line(path: Path, *, offset: int = 0, until: int | None = None) -> str:
+    """The last line with something in it that was written after `offset`, and before `until`."""
+    start = _start(path, offset) if until is None else max(offset, until - _TAIL_BYTES, 0)
+    content = _bytes_from(path, start)
+    if until is not None:
+        content = content[: max(until - start, 0)]
+    lines = content.decode("utf-8", errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 

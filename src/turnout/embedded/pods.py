@@ -166,7 +166,15 @@ class PodReconciler:
             probe=probing.Probe.of(container, port=state.port),
             is_ready=_was_ready(pod, state),  # an adopted process that serves must not lose a request
         )
-        return podstatus.Life(state=state, is_ready=is_ready, last_words=_last_words(pod))
+        return podstatus.Life(state=state, is_ready=is_ready, last_words=self._last_words(pod, state))
+
+    def _last_words(self, pod: Object, state: State) -> str:
+        """What the process before this one said at its end, also when its end and its restart were seen as one."""
+        container = _container(pod)
+        if container.get("restartCount", 0) == state.restarts:
+            return str(container.get("lastState", {}).get("terminated", {}).get("message", ""))
+        log = logfiles.path_of(self._folders.logs, state.name)
+        return logfiles.last_line(log, until=state.log_offset) if state.exit_code else ""
 
     def _show(self, pod: Object, status: Object) -> None:
         if status == pod.get("status"):
@@ -263,10 +271,6 @@ def _was_ready(pod: Object, state: State) -> bool:
     started = container.get("state", {}).get("running", {}).get("startedAt")
     is_same = started == podstatus.moment(state.started_at) and container.get("restartCount") == state.restarts
     return is_same and condition(pod, "Ready").get("status") == "True"
-
-
-def _last_words(pod: Object) -> str:
-    return str(_container(pod).get("lastState", {}).get("terminated", {}).get("message", ""))
 
 
 def _container(pod: Object) -> Object:
