@@ -133,6 +133,12 @@ def test_a_bookmark_tells_how_far_the_watch_came(api: Api) -> None:
     assert (event["type"], int(event["object"]["metadata"]["resourceVersion"])) == ("BOOKMARK", int(version) + 1)
 
 
+def test_a_watch_without_news_says_so_once_and_soon(api: Api) -> None:
+    version = api.get(MAPS).json()["metadata"]["resourceVersion"]
+    events = watched(api.store, seconds=0.8, resourceVersion=version, allowWatchBookmarks="true")
+    assert [event["type"] for event in events] == ["BOOKMARK"]
+
+
 def test_tables_carry_their_columns_once(api: Api) -> None:
     api.post(MAPS, config_map("a", data={"x": "1", "y": "2"}))
     api.post(MAPS, config_map("b"))

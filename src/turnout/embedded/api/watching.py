@@ -24,7 +24,8 @@ __all__ = ["Watch", "opened", "stream"]
 Object = dict[str, Any]
 
 _LONGEST_S = 3600.0
-_BOOKMARK_S = 30.0
+_BOOKMARK_S, _GREETING_S = 30.0, 0.4
+_LONGEST_SLEEP_S = 5.0
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -100,6 +101,31 @@ class _Bell:
         self._stop()
 
 
+class _Bookmarks:
+    """When a client that asked for bookmarks hears how far its watch came.
+
+    The first comes soon and says nothing new: kubectl calls a watch that ends within a second, without an item, broken.
+    """
+
+    def __init__(self, watch: Watch, position: int) -> None:
+        self._wanted, self._told, self._greeted = watch.bookmarks, position, False
+        self._next = time.monotonic() + _GREETING_S
+
+    def are_due(self, position: int, *, now: float, is_last: bool) -> bool:
+        if not self._wanted:
+            return False
+        news = position > self._told
+        return (now >= self._next and (news or not self._greeted)) or (is_last and news)
+
+    def told(self, position: int, *, now: float) -> None:
+        """Something was sent, which says as much as a bookmark."""
+        self._told, self._greeted, self._next = position, True, now + _BOOKMARK_S
+
+    def wait_s(self, *, now: float) -> float:
+        """How long to sleep at most."""
+        return min(max(self._next - now, 0.05), _LONGEST_SLEEP_S) if self._wanted else _LONGEST_SLEEP_S
+
+
 async def stream(store: Store, watch: Watch) -> AsyncIterator[bytes]:
     """The lines of a watch, until its time is over or its history is gone."""
     kind, namespace = watch.call.target.kind.kind, watch.call.target.namespace
@@ -109,22 +135,21 @@ async def stream(store: Store, watch: Watch) -> AsyncIterator[bytes]:
         position, first = _start(store, watch, lines)
         if first:
             yield first
-        told, bookmark_at = position, time.monotonic() + _BOOKMARK_S
+        bookmarks = _Bookmarks(watch, position)
         while True:
             history = store.changes(kind, namespace, after=position)
-            position = history.resource_version
+            position, now = history.resource_version, time.monotonic()
             written = b"".join(lines.of_change(change) for change in history.changes)
-            now = time.monotonic()
-            if watch.bookmarks and not written and position > told and now >= min(bookmark_at, end):
-                written, bookmark_at = lines.bookmark(position), now + _BOOKMARK_S
+            if not written and bookmarks.are_due(position, now=now, is_last=now >= end):
+                written = lines.bookmark(position)
             if written:
-                told = position
+                bookmarks.told(position, now=now)
                 yield written
             if now >= end:
                 return
             if not history.changes:
                 # Waking up now and then moves the position past the changes of other kinds.
-                await bell.wait(min(end - now, 5.0))
+                await bell.wait(min(end - now, bookmarks.wait_s(now=now)))
     except Expired as problem:
         yield lines.error(errors.expired(str(problem)))
     except errors.ApiError as problem:
