@@ -135,7 +135,7 @@ def _upload(best: Path, *, files: tuple[str, ...], digest: str, to: str) -> None
     found = _digest_at(to)
     if found not in ("", digest):
         raise Conflict(
-            f"{to} holds another model ({found}, wanted {digest}): was its version deleted from MLflow? "
+            f"{to} holds another model ({found}, wanted {digest}): was MLflow's database replaced? "
             "Versions are immutable; move that folder away, or register under another name"
         )
     if found and all(storage.at(storage.join(to, name)).exists() for name in files):

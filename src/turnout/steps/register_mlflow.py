@@ -59,16 +59,16 @@ class Registry:
     def version(self, name: str, *, mlflow_run: str, folder: str, description: str) -> int:
         """The number of the version that our run of this name made; makes it when there is none.
 
-        MLflow wants to know where a version lives before it says its number. So the number is foreseen, and given back
-        when somebody else was faster.
+        MLflow wants to know where a version lives before it says its number, and never gives a number twice. So the
+        number is foreseen; a version that got another one (somebody was faster, or later ones were deleted) is dropped.
         """
         with _translated(self._uri):
             self._registered_model()
             mine = self._client.search_model_versions(f"name = '{self._model}' and tags.`{_RUN_TAG}` = '{name}'")
             if mine:
                 return max(int(version.version) for version in mine)
+            foreseen = self._latest() + 1
             for _ in range(_ATTEMPTS):
-                foreseen = self._latest() + 1
                 made = self._client.create_model_version(
                     self._model,
                     source=storage.join(folder, f"v{foreseen}"),
@@ -79,6 +79,7 @@ class Registry:
                 if int(made.version) == foreseen:
                     return foreseen
                 self._client.delete_model_version(self._model, made.version)
+                foreseen = int(made.version) + 1
         raise Conflict(f"{_ATTEMPTS} times somebody else registered a version of {self._model} first; try again")
 
     def finish(self, number: int, *, mlflow_run: str, tags: Mapping[str, str], alias: str) -> None:
@@ -116,11 +117,13 @@ class Registry:
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
-    """The one place where MLflow's exceptions become ours. The address is told without what may be a password."""
+    """The one place where MLflow's exceptions become ours. Addresses are told without user and password."""
     parts = urlsplit(uri)
-    place = f"MLflow at {parts.scheme}://{parts.hostname or ''}{parts.path}"
+    host = parts.netloc.rpartition("@")[2]
     try:
         yield
     except MlflowException as error:
         kind = Unavailable if error.error_code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR") else Failed
-        raise kind(f"{place}: {str(error).splitlines()[0]}") from error
+        said = str(error).splitlines()[0]
+        said = said.replace(parts.netloc, host) if parts.netloc else said
+        raise kind(f"MLflow at {parts.scheme}://{host}{parts.path}: {said}") from error
