@@ -141,8 +141,6 @@ def test_a_log_that_has_ended_is_not_waited_for(route: LedgerClient) -> None:
     send(route, version="digits-v2", watermark_us=NOON - 9 * SECOND, final=True)
     page = evidence(route)
     assert (ids(page), page["waiting_for"]) == (["a"], [])
-    send(route, version="digits-v2", watermark_us=NOON - 8 * SECOND)
-    assert evidence(route)["waiting_for"] == []
 
 
 def test_a_version_without_any_log_holds_everything(ledger: LedgerClient) -> None:
@@ -263,3 +261,11 @@ def explain(store: Store, statement: str, parameters: Any) -> list[str]:
         return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
 
     return store.read(work).result()
+
+
+def test_a_log_that_goes_on_after_its_end_is_waited_for_again(route: LedgerClient) -> None:
+    send(route, watermark_us=NOON)
+    send(route, version="digits-v2", watermark_us=NOON - 9 * SECOND, final=True)
+    assert evidence(route)["watermark_us"] == NOON
+    send(route, version="digits-v2", watermark_us=NOON - 8 * SECOND)
+    assert evidence(route)["waiting_for"] == ["digits-v2-predictor-abcde"]

@@ -97,7 +97,8 @@ def read_increment(source: EvidenceSource, turnout: str, *, namespace: str, test
                 challenger=test.challenger,
                 kind=kind,
                 cursor=cursor,
-                window_us=window_us,
+                # Errors and durations need no labels: nothing is waited for.
+                window_us=window_us if kind == "predictions" else 0,
                 limit=_BATCH,
             )
             _feed(test, kind, page, labels)

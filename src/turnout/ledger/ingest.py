@@ -77,11 +77,12 @@ def take(connection: Connection, batch: Batch) -> Taken:
         connection.execute(insert(PREDICTIONS), rows)
         contents = (batch.records[record["id"]][1] for record in fresh)
         connection.execute(insert(CONTENTS), list(map(_content, rows, fresh, contents)))
-    if batch.watermark_us > log.watermark_us or (batch.final and not log.final):
+    # A container that comes back under its Pod's name goes on with a log that had ended.
+    if batch.watermark_us > log.watermark_us or batch.final != log.final:
         connection.execute(
             update(LOGS)
             .where(LOGS.c.no == log.no)
-            .values(watermark_us=max(batch.watermark_us, log.watermark_us), final=batch.final or log.final)
+            .values(watermark_us=max(batch.watermark_us, log.watermark_us), final=batch.final)
         )
     duplicates = batch.repeated + len(batch.records) - len(fresh)
     return Taken(accepted=len(fresh), duplicates=duplicates, late=late)

@@ -11,9 +11,23 @@ from turnout.ledger import audit, predictions
 
 __all__ = ["of"]
 
+# What the controller does to an endpoint; each of them may set new weights.
+_DECISIONS = (
+    "adopt",
+    "start",
+    "step",
+    "promote",
+    "rollback",
+    "expire",
+    "withdraw",
+    "revert",
+    "baked",
+    "restore",
+)
+
 
 def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
-    """A prediction's head and the audit rows behind it: the weights of its rev, and the promotion or adoption before.
+    """A prediction's head and the audit rows behind it: the weights of its rev, and the decision that set them.
 
     Raises:
         NotFound: there is no such prediction, or it has been erased.
@@ -24,7 +38,7 @@ def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
     # Weights and the decision behind them are written together, so the weights' time finds the decision, also if the
     # predictor's clock is behind the ledger's.
     decided_us = weights["time_us"] if weights else row.time_us
-    decision = audit.latest(connection, **place, actions=("promote", "adopt"), until_us=decided_us)
+    decision = audit.latest(connection, **place, actions=_DECISIONS, until_us=decided_us)
     return {
         "id": row.id,
         "time_us": row.time_us,
