@@ -143,7 +143,7 @@ class Served:
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}),
-            threading.Thread(target=garbage.run, args=(self.store, self._over)),
+            threading.Thread(target=self._collect),
         ]
 
     def start(self) -> None:
@@ -156,6 +156,12 @@ class Served:
         for thread in self._threads:
             thread.join()
         self.store.close()
+
+    def _collect(self) -> None:
+        changes = self.store.subscribe()
+        while not self._over.is_set():
+            changes.wait(0.1)
+            garbage.collect(self.store)
 
     def _write_kubeconfig(self, certificate: Path) -> None:
         server = f"https://127.0.0.1:{self._socket.getsockname()[1]}"

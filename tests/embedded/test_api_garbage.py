@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,22 +90,6 @@ def test_events_that_nobody_repeats_expire_after_an_hour(api: Api) -> None:
         api.post(f"{CORE}/events", {"metadata": {"name": name}, "involvedObject": about, "lastTimestamp": seen})
     assert garbage.expire_events(api.store, now=now) == 1
     assert [item["metadata"]["name"] for item in api.get(f"{CORE}/events").json()["items"]] == ["new"]
-
-
-def test_a_running_collector_follows_changes_and_can_be_ended(api: Api) -> None:
-    over, gone = threading.Event(), threading.Event()
-    stop = api.store.listen(lambda key: gone.set() if key[2] == "child" else None)
-    running = threading.Thread(target=garbage.run, args=(api.store, over))
-    owned(api)
-    gone.clear()
-    running.start()
-    api.delete(f"{MAPS}/owner")
-    assert gone.wait(10)
-    over.set()
-    running.join(10)
-    stop()
-    assert not running.is_alive()
-    assert names(api) == []
 
 
 def test_views_of_processes_are_left_to_who_runs_them(api: Api) -> None:

@@ -10,7 +10,10 @@ from turnout.embedded import api
 
 MODULES = sorted(
     [f"turnout.embedded.api.{module.name}" for module in pkgutil.iter_modules(api.__path__)]
-    + [f"turnout.embedded.{name}" for name in ("columns", "crds", "garbage", "jsonpath", "kinds", "objects", "store")]
+    + [
+        f"turnout.embedded.{name}"
+        for name in ("columns", "crds", "garbage", "jsonpath", "kinds", "objects", "sql", "store")
+    ]
 )
 
 

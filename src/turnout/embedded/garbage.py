@@ -1,50 +1,27 @@
 """What must go after something else went: dependents without owners, and everything in a namespace that was deleted.
 
-One pass does what can be done now and says how much; `run` makes passes when objects changed. Views of processes
-(read-only kinds) are left to the reconcilers, which must end the processes first.
+One pass does what can be done now and says how much; whoever runs it makes another while there is something. Views of
+processes (read-only kinds) are left to the reconcilers, which must end the processes first.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from turnout.embedded.kinds import KINDS
 from turnout.embedded.store import Key, Store
 from turnout.errors import NotFound
 
-__all__ = ["collect", "expire_events", "run"]
+__all__ = ["collect", "expire_events"]
 
 Object = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
-_WAIT_S, _PAUSE_S = 0.5, 0.05
 _EVENTS_KEPT = timedelta(hours=1)  # as in Kubernetes
-
-
-def run(store: Store, over: threading.Event) -> None:
-    """Collect whenever objects changed, until `over`; a pass costs three small queries, a burst of changes one pass."""
-    changes, look_at_events = store.subscribe(), datetime.now(UTC)
-    _collect_all(store)
-    try:
-        while not over.is_set():
-            if changes.wait(_WAIT_S):
-                _collect_all(store)
-                over.wait(_PAUSE_S)
-            if datetime.now(UTC) >= look_at_events:
-                expire_events(store, now=datetime.now(UTC))
-                look_at_events = datetime.now(UTC) + timedelta(minutes=1)
-    finally:
-        changes.close()
-
-
-def _collect_all(store: Store) -> None:
-    while collect(store):
-        _log.debug("something went; what depended on it may go now")
 
 
 def expire_events(store: Store, *, now: datetime) -> int:

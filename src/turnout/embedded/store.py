@@ -18,8 +18,9 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from turnout.embedded import objects
+from turnout.embedded import objects, sql
 from turnout.embedded.kinds import KINDS
+from turnout.embedded.sql import Key, Transaction
 from turnout.errors import Conflict, NotFound, TurnoutError
 
 __all__ = [
@@ -36,23 +37,6 @@ __all__ = [
 ]
 
 Object = dict[str, Any]
-Key = tuple[str, str, str]  # kind, namespace ("" without one), name
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (
-  kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-  resource_version INTEGER NOT NULL, uid TEXT NOT NULL, owners TEXT, deleting INTEGER NOT NULL, json BLOB NOT NULL,
-  PRIMARY KEY (kind, namespace, name)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-  resource_version INTEGER PRIMARY KEY, type TEXT NOT NULL,
-  kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, json BLOB NOT NULL, previous BLOB
-);
-CREATE INDEX IF NOT EXISTS events_of_kind ON events (kind, resource_version);
-CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-INSERT OR IGNORE INTO counters VALUES ('resource_version', 1000), ('compacted', 1000);
-"""  # Versions start high, so that a small number is an old one for every client, as on a cluster.
-_COMPACT_EVERY = 64  # writes; a deletion of many rows at once would delay the write that does it
 
 
 class AlreadyExists(Conflict):
@@ -141,9 +125,8 @@ class Store:
         self._history = history
         self._listeners: list[Callable[[Key], None]] = []
         self._write_lock, self._read_lock, self._listeners_lock = threading.RLock(), threading.Lock(), threading.Lock()
-        self._writer = _connect(path)
-        self._writer.executescript(_SCHEMA)
-        self._reader = _connect(path)
+        self._writer = sql.connect(path)
+        self._reader = sql.connect(path)
         self._reader.execute("PRAGMA query_only = ON")
 
     def close(self) -> None:
@@ -160,11 +143,9 @@ class Store:
         Raises:
             NotFound: there is none of that name.
         """
+        key = (kind, namespace or "", name)
         with self._read_lock:
-            found = _find(self._reader, (kind, namespace or "", name))
-        if found is None:
-            raise NotFound(f'{KINDS[kind].resource} "{name}" not found')
-        return found
+            return _found(key, sql.find(self._reader, key))
 
     def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> _Objects:
         """All objects of a kind, in one namespace or in all, that carry all of `labels`."""
@@ -179,7 +160,7 @@ class Store:
             Expired: `at` is before the kept history.
         """
         with self._reading() as db:
-            current = _counter(db, "resource_version")
+            current = sql.counter(db, "resource_version")
             rows = db.execute(
                 "SELECT json FROM objects WHERE kind = ? AND (? IS NULL OR namespace = ?) ORDER BY namespace, name",
                 (kind, namespace, namespace),
@@ -198,14 +179,14 @@ class Store:
         """
         with self._reading() as db:
             found = _events(db, kind, namespace, after=after, limit=limit)
-            reached = found[-1].resource_version if len(found) == limit else _counter(db, "resource_version")
+            reached = found[-1].resource_version if len(found) == limit else sql.counter(db, "resource_version")
         return History(changes=found, resource_version=max(reached, after))
 
     @property
     def resource_version(self) -> int:
         """The number of the last write."""
         with self._read_lock:
-            return _counter(self._reader, "resource_version")
+            return sql.counter(self._reader, "resource_version")
 
     def owned(self) -> _AllOwned:
         """Every object that has owners; what the garbage collection looks at."""
@@ -244,6 +225,8 @@ class Store:
         """
         new = objects.born(KINDS[kind], obj)
         with self._writing(dry_run=dry_run) as transaction:
+            if transaction.find(sql.key_of(kind, new)) is not None:
+                raise AlreadyExists(f'{KINDS[kind].resource} "{new["metadata"]["name"]}" already exists')
             return transaction.put(kind, current=None, new=new)
 
     def update(self, kind: str, obj: Object, *, status: bool = False, dry_run: bool = False) -> Object:
@@ -279,7 +262,7 @@ class Store:
         """
         key = (kind, namespace or "", name)
         with self._writing(dry_run=dry_run) as transaction:
-            current = transaction.find(key)
+            current = _found(key, transaction.find(key))
             wanted = change(orjson.loads(orjson.dumps(current)))
             _check_preconditions(key, current, wanted["metadata"].get("uid"), wanted["metadata"].get("resourceVersion"))
             new = objects.changed(KINDS[kind], current, wanted, status=status)
@@ -306,7 +289,7 @@ class Store:
         """
         key = (kind, namespace or "", name)
         with self._writing(dry_run=dry_run) as transaction:
-            current = transaction.find(key)
+            current = _found(key, transaction.find(key))
             _check_preconditions(key, current, uid, resource_version)
             last = objects.dying(current, finalizers=finalizers)
             if objects.is_gone(last):
@@ -344,15 +327,15 @@ class Store:
                 self._reader.execute("COMMIT")
 
     @contextmanager
-    def _writing(self, *, dry_run: bool) -> Iterator[_Transaction]:
+    def _writing(self, *, dry_run: bool) -> Iterator[Transaction]:
         """All of it or nothing; a dry run does everything and then nothing."""
         with self._write_lock:
             self._writer.execute("BEGIN IMMEDIATE")
-            transaction = _Transaction(self._writer)
+            transaction = Transaction(self._writer)
             try:
                 yield transaction
-                if transaction.resource_version % _COMPACT_EVERY == 0:
-                    _compact(self._writer, before=transaction.resource_version - self._history)
+                if transaction.resource_version % sql.COMPACT_EVERY == 0:
+                    sql.compact(self._writer, before=transaction.resource_version - self._history)
             except BaseException:
                 self._writer.execute("ROLLBACK")
                 raise
@@ -368,81 +351,10 @@ class Store:
                 listener(key)
 
 
-class _Transaction:
-    """The writes that one transaction may do."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self.resource_version = _counter(db, "resource_version")
-        self.written: list[Key] = []
-
-    def find(self, key: Key) -> Object:
-        found = _find(self._db, key)
-        if found is None:
-            raise NotFound(f'{KINDS[key[0]].resource} "{key[2]}" not found')
-        return found
-
-    def put(self, kind: str, *, current: Object | None, new: Object) -> Object:
-        """Insert (without a `current`) or replace; the object gets the next resourceVersion."""
-        key = (kind, objects.namespace_of(new), new["metadata"]["name"])
-        if current is None and _find(self._db, key) is not None:
-            raise AlreadyExists(f'{KINDS[kind].resource} "{key[2]}" already exists')
-        new["metadata"]["resourceVersion"] = str(self._next())
-        owners = " ".join(owner["uid"] for owner in new["metadata"].get("ownerReferences", ()) if owner.get("uid"))
-        deleting = "deletionTimestamp" in new["metadata"]
-        self._db.execute(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*key, self.resource_version, new["metadata"]["uid"], owners or None, deleting, orjson.dumps(new)),
-        )
-        self._log("ADDED" if current is None else "MODIFIED", key, new, current)
-        return new
-
-    def remove(self, key: Key, *, current: Object, last: Object) -> Object:
-        gone = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self._next())}}
-        self._db.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", key)
-        self._log("DELETED", key, gone, current)
-        return gone
-
-    def _next(self) -> int:
-        self.resource_version += 1
-        self._db.execute("UPDATE counters SET value = ? WHERE name = 'resource_version'", (self.resource_version,))
-        return self.resource_version
-
-    def _log(self, change: str, key: Key, obj: Object, previous: Object | None) -> None:
-        before = None if previous is None else orjson.dumps(previous)
-        self._db.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self.resource_version, change, *key, orjson.dumps(obj), before),
-        )
-        self.written.append(key)
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-    # FULL: what a client was told survives the loss of power too; it costs one fsync a write.
-    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -2000;")
-    return db
-
-
-def _counter(db: sqlite3.Connection, name: str) -> int:
-    return int(db.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()[0])
-
-
-def _find(db: sqlite3.Connection, key: Key) -> Object | None:
-    row = db.execute("SELECT json FROM objects WHERE kind = ? AND namespace = ? AND name = ?", key).fetchone()
-    found: Object | None = orjson.loads(row[0]) if row else None
-    return found
-
-
 def _events(db: sqlite3.Connection, kind: str, namespace: str | None, *, after: int, limit: int = -1) -> list[Change]:
-    compacted = _counter(db, "compacted")
+    compacted = sql.counter(db, "compacted")
     if after < compacted:
         raise Expired(f"too old resource version: {after} ({compacted + 1})")
-    rows = db.execute(
-        "SELECT type, resource_version, json, previous FROM events WHERE kind = ? AND resource_version > ?"
-        " AND (? IS NULL OR namespace = ?) ORDER BY resource_version LIMIT ?",
-        (kind, after, namespace, namespace, limit),
-    ).fetchall()
     return [
         Change(
             type=row[0],
@@ -450,8 +362,14 @@ def _events(db: sqlite3.Connection, kind: str, namespace: str | None, *, after: 
             object=orjson.loads(row[2]),
             previous=orjson.loads(row[3]) if row[3] else None,
         )
-        for row in rows
+        for row in sql.changes(db, kind, namespace, after=after, limit=limit)
     ]
+
+
+def _found(key: Key, obj: Object | None) -> Object:
+    if obj is None:
+        raise NotFound(f'{KINDS[key[0]].resource} "{key[2]}" not found')
+    return obj
 
 
 def _undo(current: list[Object], changes: list[Change]) -> list[Object]:
@@ -464,12 +382,6 @@ def _undo(current: list[Object], changes: list[Change]) -> list[Object]:
         else:
             state[key] = change.previous
     return [state[key] for key in sorted(state)]
-
-
-def _compact(db: sqlite3.Connection, *, before: int) -> None:
-    if before > 0:
-        db.execute("DELETE FROM events WHERE resource_version <= ?", (before,))
-        db.execute("UPDATE counters SET value = MAX(value, ?) WHERE name = 'compacted'", (before,))
 
 
 def _check_preconditions(key: Key, current: Object, uid: str | None, resource_version: str | None) -> None:

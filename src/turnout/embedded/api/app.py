@@ -175,7 +175,7 @@ def _undiscovered(request: Request) -> Response:
 
 
 def _reply(reply: Reply) -> Response:
-    response = _json(reply.body, code=reply.code, content_type=reply.content_type)
+    response = _json(reply.body, code=reply.code)
     for warning in reply.warnings:
         quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
         response.raw_headers.append((b"warning", f'299 - "{quoted}"'.encode("latin-1", "replace")))

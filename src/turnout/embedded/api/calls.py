@@ -39,4 +39,3 @@ class Reply:
     code: int
     body: Any
     warnings: tuple[str, ...] = field(default=())
-    content_type: str = "application/json"
