@@ -43,7 +43,7 @@ class Trace:
             *({"what": "decision", "which": d["action"], "detail": _sentence(d)} for d in self.decisions),
             {"what": "version", "which": self.version, "detail": f"artifact {self.digest}"},
             {"what": "run", "which": self.run, "detail": f"MLflow run {self.mlflow_run or 'unknown'}"},
-            {"what": "snapshot", "which": self.snapshot, "detail": f"{len(self.sources)} sources"},
+            {"what": "snapshot", "which": self.snapshot, "detail": f"made from {len(self.sources)} files"},
             *(
                 {"what": "source", "which": str(s["path"]), "detail": f"sha256:{s['sha256'][:16]} {s['rows']} rows"}
                 for s in self.sources

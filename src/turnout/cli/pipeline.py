@@ -52,7 +52,7 @@ def init(
 
     if output.exists() and not force:
         raise InputError(f"{output} exists already; --force overwrites it")
-    output.write_text(inspect.inspect(data, label, output=output))
+    output.write_text(inspect.inspect(data, label, output=output), encoding="utf-8")
     out.print(f"wrote {output}; next: turnout run {output}", soft_wrap=True)
 
 

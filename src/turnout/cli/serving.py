@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from turnout.cli.output import out, print_json, print_table
+from turnout.cli.output import print_json, print_table
 from turnout.errors import Failed, InputError, Unavailable
 
 __all__ = ["register"]
@@ -97,7 +97,6 @@ def trace(
         print_json(found.as_dict())
         return
     print_table(found.rows(), ["what", "which", "detail"], as_json=False)
-    out.print("")
 
 
 def _ledger() -> Any:
