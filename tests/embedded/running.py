@@ -19,8 +19,9 @@ from typing import Any
 
 import yaml
 
-from turnout.embedded import lifecycle, records
-from turnout.embedded.records import Record
+from turnout.embedded import lifecycle
+from turnout.embedded.supervision import records
+from turnout.embedded.supervision.records import Record
 
 WITHOUT = ("ledger", "controller")  # these tests are about the engine; the others have tests of their own
 ECHO = Path(__file__).parent / "echo_server.py"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from turnout.embedded import podspecs, workloads
-from turnout.embedded.runtimes import Choice
+from turnout.embedded.serving import podspecs, workloads
+from turnout.embedded.serving.runtimes import Choice
 from turnout.errors import SpecError
 
 Object = dict[str, Any]

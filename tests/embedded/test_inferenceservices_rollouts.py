@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.embedded import rollouts
-from turnout.embedded.rollouts import Step, next_step
+from turnout.embedded.serving import rollouts
+from turnout.embedded.serving.rollouts import Step, next_step
 
 Object = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from turnout.embedded import runtimes, storage, templates
-from turnout.embedded.runtimes import Choice, Refusal
+from turnout.embedded.serving import runtimes, storage, templates
+from turnout.embedded.serving.runtimes import Choice, Refusal
 from turnout.errors import InputError, NotFound, SpecError
 
 Object = dict[str, Any]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnout.embedded import isvcstatus
-from turnout.embedded.isvcstatus import Blocked, View
-from turnout.embedded.runtimes import Choice, Refusal
+from turnout.embedded.serving import isvcstatus
+from turnout.embedded.serving.isvcstatus import Blocked, View
+from turnout.embedded.serving.runtimes import Choice, Refusal
 
 Object = dict[str, Any]
 

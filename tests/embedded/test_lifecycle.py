@@ -13,7 +13,8 @@ import pytest
 
 from tests.embedded import running
 from tests.embedded.running import Running, eventually
-from turnout.embedded import lifecycle, ports, procfs
+from turnout.embedded import lifecycle
+from turnout.embedded.supervision import ports, procfs
 from turnout.errors import Conflict, Failed
 
 pytestmark = pytest.mark.e2e

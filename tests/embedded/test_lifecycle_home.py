@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from turnout.embedded import home as homes
-from turnout.embedded import ports, seed
+from turnout.embedded import seed
 from turnout.embedded.home import Home, Settings
 from turnout.embedded.store import Store
+from turnout.embedded.supervision import ports
 from turnout.errors import Conflict
 from turnout.kube import discovery
 

@@ -14,11 +14,11 @@ import pytest
 
 from tests.embedded.running import eventually
 from tests.predictor.ledgers import TOKEN, FakeLedger
-from turnout.embedded import podstatus, probing
-from turnout.embedded.podstatus import Life
-from turnout.embedded.probing import Probe, Prober
-from turnout.embedded.processes import Phase, State
-from turnout.embedded.shipping import Progress, Shippers
+from turnout.embedded.serving import podstatus, probing
+from turnout.embedded.serving.podstatus import Life
+from turnout.embedded.serving.probing import Probe, Prober
+from turnout.embedded.serving.shipping import Progress, Shippers
+from turnout.embedded.supervision.processes import Phase, State
 
 Object = dict[str, Any]
 POD: Object = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from turnout.embedded import ports
+from turnout.embedded.supervision import ports
 
 
 def test_a_chosen_port_is_free_and_below_the_ephemeral_range() -> None:

@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from turnout.embedded import procfs, records
-from turnout.embedded.records import Record
+from turnout.embedded.supervision import procfs, records
+from turnout.embedded.supervision.records import Record
 
 
 def own() -> Record:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.running import eventually
-from turnout.embedded import logfiles, procfs, records
-from turnout.embedded.processes import Phase, Spec, State, Supervisor, backoff_s
+from turnout.embedded.supervision import logfiles, procfs, records
+from turnout.embedded.supervision.processes import Phase, Spec, State, Supervisor, backoff_s
 
 Make = Callable[[], Supervisor]
 

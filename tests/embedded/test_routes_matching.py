@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from turnout.embedded import filters, matching
+from turnout.embedded.gateway import filters, matching
 
 Object = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from turnout.embedded import envoy, resolving
-from turnout.embedded.resolving import World
+from turnout.embedded.gateway import envoy, resolving
+from turnout.embedded.gateway.resolving import World
 
 Object = dict[str, Any]
 

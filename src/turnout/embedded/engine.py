@@ -25,15 +25,18 @@ import orjson
 import uvicorn
 
 from turnout.embedded import home as homes
-from turnout.embedded import logfiles, pods, probing, procfs, records, routes, seed, system, xds
+from turnout.embedded import seed, system
 from turnout.embedded.api import application
 from turnout.embedded.collecting import GarbageReconciler
-from turnout.embedded.deployments import DeploymentReconciler
+from turnout.embedded.gateway import routes, xds
 from turnout.embedded.home import Home, Settings
-from turnout.embedded.inferenceservices import InferenceServiceReconciler
 from turnout.embedded.loops import Dispatcher, Loop
-from turnout.embedded.processes import Supervisor
+from turnout.embedded.serving import pods, probing
+from turnout.embedded.serving.deployments import DeploymentReconciler
+from turnout.embedded.serving.inferenceservices import InferenceServiceReconciler
 from turnout.embedded.store import Store
+from turnout.embedded.supervision import logfiles, procfs, records
+from turnout.embedded.supervision.processes import Supervisor
 from turnout.errors import Conflict
 
 __all__ = ["ENGINE", "Engine", "holder", "run"]

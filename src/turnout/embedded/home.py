@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import yaml
 
-from turnout.embedded import ports, records
+from turnout.embedded.supervision import ports, records
 from turnout.errors import Conflict
 
 __all__ = ["Home", "Settings", "prepare", "with_ports"]

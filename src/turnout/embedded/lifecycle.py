@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from turnout import errors
-from turnout.embedded import children, engine, logfiles, pods, ports, procfs, records, system
+from turnout.embedded import engine, system
 from turnout.embedded.home import Home, Settings
-from turnout.embedded.records import Record
+from turnout.embedded.serving import pods
+from turnout.embedded.supervision import children, logfiles, ports, procfs, records
+from turnout.embedded.supervision.records import Record
 from turnout.errors import Failed, TurnoutError
 
 __all__ = ["Part", "Status", "down", "status", "up"]

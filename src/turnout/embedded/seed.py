@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
-from turnout.embedded import routes, system, workloads
+from turnout.embedded import system
+from turnout.embedded.gateway import routes
 from turnout.embedded.home import Home, Settings
+from turnout.embedded.serving import workloads
 from turnout.embedded.store import AlreadyExists, Store
 from turnout.errors import NotFound
 

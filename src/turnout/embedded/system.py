@@ -9,9 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from turnout.embedded import envoy, ports, records
+from turnout.embedded.gateway import envoy
 from turnout.embedded.home import Home, Settings
-from turnout.embedded.processes import Spec
+from turnout.embedded.supervision import ports, records
+from turnout.embedded.supervision.processes import Spec
 
 __all__ = [
     "ACCESS_LOG_FLUSH_MS",

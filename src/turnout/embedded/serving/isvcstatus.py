@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnout.embedded import objects, runtimes
+from turnout.embedded import objects
+from turnout.embedded.serving import runtimes
 from turnout.kube.inferenceservices import condition, service_name
 
 __all__ = ["Blocked", "Condition", "View", "blocked", "serving", "stopped", "with_times"]

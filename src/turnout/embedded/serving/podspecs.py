@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnout.embedded import runtimes, templates
+from turnout.embedded.serving import runtimes, templates
 from turnout.errors import SpecError
 
 __all__ = ["CONTAINER", "arguments", "is_custom", "model_of", "port_of", "spec"]

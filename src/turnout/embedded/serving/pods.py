@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
-from turnout.embedded import logfiles, podstatus, probing, runtimes, shipping, storage, templates, workloads
-from turnout.embedded.deployments import ARGUMENTS, FINALIZER
-from turnout.embedded.processes import Phase, Spec, State, Supervisor, backoff_s
+from turnout.embedded.serving import podstatus, probing, runtimes, shipping, storage, templates, workloads
+from turnout.embedded.serving.deployments import ARGUMENTS, FINALIZER
 from turnout.embedded.store import Key, Store
+from turnout.embedded.supervision import logfiles
+from turnout.embedded.supervision.processes import Phase, Spec, State, Supervisor, backoff_s
 from turnout.errors import InputError, NotFound, SpecError
 from turnout.kube.inferenceservices import condition
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from turnout.embedded import procfs
+from turnout.embedded.supervision import procfs
 
 __all__ = ["Child", "end_leftovers", "signal_group", "signal_one", "start", "wait_for_exit"]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from turnout.embedded import deployments, events, isvcstatus, podspecs, runtimes, storage, workloads
-from turnout.embedded.isvcstatus import Blocked
+from turnout.embedded import events
+from turnout.embedded.serving import deployments, isvcstatus, podspecs, runtimes, storage, workloads
+from turnout.embedded.serving.isvcstatus import Blocked
 from turnout.embedded.store import AlreadyExists, Key, Store
 from turnout.errors import NotFound, SpecError
 from turnout.kube.inferenceservices import condition, service_name

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from turnout.embedded import children, logfiles, records
+from turnout.embedded.supervision import children, logfiles, records
 
 __all__ = ["Progress", "Shippers"]
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.embedded import envoy, matching, objects
+from turnout.embedded import objects
+from turnout.embedded.gateway import envoy, matching
 
 __all__ = ["Problem", "Resolved", "World", "conditions", "overlaps", "parents", "resolve", "table", "with_status"]
 

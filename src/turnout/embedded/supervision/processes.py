@@ -20,8 +20,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from turnout.embedded import children, logfiles, ports, procfs, records
-from turnout.embedded.records import Record
+from turnout.embedded.supervision import children, logfiles, ports, procfs, records
+from turnout.embedded.supervision.records import Record
 
 __all__ = ["Phase", "Spec", "State", "Supervisor", "backoff_s"]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from turnout.embedded import objects, podspecs, rollouts, workloads
+from turnout.embedded import objects
+from turnout.embedded.serving import podspecs, rollouts, workloads
 from turnout.embedded.store import AlreadyExists, Key, Store
 from turnout.errors import NotFound
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from turnout.embedded import procfs
+from turnout.embedded.supervision import procfs
 
 __all__ = ["Record", "forget", "load", "path_of", "save", "write_aside"]
 

@@ -11,10 +11,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from turnout.embedded import envoy, pods, resolving, rollouts, xds
-from turnout.embedded.processes import Phase, Supervisor
-from turnout.embedded.resolving import Resolved, World
+from turnout.embedded.gateway import envoy, resolving, xds
+from turnout.embedded.gateway.resolving import Resolved, World
+from turnout.embedded.serving import pods, rollouts
 from turnout.embedded.store import Key, Store
+from turnout.embedded.supervision.processes import Phase, Supervisor
 from turnout.errors import NotFound
 
 __all__ = ["EVERYTHING", "PROCESS", "RouteReconciler"]

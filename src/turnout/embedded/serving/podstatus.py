@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from turnout.embedded import objects
-from turnout.embedded.processes import Phase, State
+from turnout.embedded.supervision.processes import Phase, State
 
 __all__ = ["Life", "exit_code", "failed_initializer", "moment", "render", "waiting"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from turnout.embedded import matching
+from turnout.embedded.gateway import matching
 
 __all__ = ["headers", "redirect", "rewrite", "seconds"]
 

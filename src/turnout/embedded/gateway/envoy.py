@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from turnout.embedded import filters, matching, ports
+from turnout.embedded.gateway import filters, matching
+from turnout.embedded.supervision import ports
 
 __all__ = ["ACCESS_LOG_FORMAT", "Backend", "Rule", "bootstrap", "cluster", "cluster_name", "endpoints", "route_table"]
 

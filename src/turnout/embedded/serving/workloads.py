@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from turnout.embedded import podspecs, runtimes, templates
+from turnout.embedded.serving import podspecs, runtimes, templates
 from turnout.kube.inferenceservices import service_name
 
 __all__ = [

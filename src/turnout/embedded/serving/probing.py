@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.embedded import ports
+from turnout.embedded.supervision import ports
 
 __all__ = ["Probe", "Prober", "ask"]
 

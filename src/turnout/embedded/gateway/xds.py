@@ -19,7 +19,9 @@ from typing import Any
 
 import orjson
 
-from turnout.embedded import envoy, logfiles, records, workloads
+from turnout.embedded.gateway import envoy
+from turnout.embedded.serving import workloads
+from turnout.embedded.supervision import logfiles, records
 from turnout.errors import InputError
 
 __all__ = ["Admin", "Configuration", "Publisher", "Rejected"]

@@ -1,0 +1,1 @@
+"""Processes that outlive the engine: started, watched, adopted, ended."""
