@@ -25,14 +25,14 @@ def evaluate(
         namespace: Where the endpoint's champion is looked up.
         models: All candidates, from train.
         test: The test part, from featurize.
+
+    Returns:
         best: The chosen candidate, with evaluation.json beside its artifact.
         report: The evaluation as a page.
         metrics: Every metric of the task, the spec's own with its interval.
         confusion: The confusion matrix; empty for a regression.
         reason: Why the gate decided so, in one sentence with the numbers.
-
-    Returns:
-        Whether the model passed the gate and may be registered.
+        Output: Whether the model passed the gate and may be registered.
     """
     from pathlib import Path
     from tempfile import TemporaryDirectory

@@ -15,12 +15,12 @@ def featurize(
     Args:
         spec: The model spec, as text.
         snapshot: The instance table, from ingest.
+
+    Returns:
         train: Parquet file with the rows that candidates learn from.
         test: Parquet file with the rows that nobody learns from.
         profile: What the training part looks like, column by column: the baseline for drift.
-
-    Returns:
-        The names of the spec's candidates, one training task for each.
+        Output: The names of the spec's candidates, one training task for each.
     """
     from pathlib import Path
 

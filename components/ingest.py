@@ -12,11 +12,11 @@ def ingest(spec: str, snapshot: Output[Dataset], quarantine: Output[Dataset]) ->
 
     Args:
         spec: The model spec: the text of a model.yaml with absolute source paths.
-        snapshot: Folder with table.parquet and snapshot.json (id, rows, columns, sources with their digests).
-        quarantine: The rows that were set aside, each with its file, line, column and rule.
 
     Returns:
-        The snapshot's id, a digest of its content.
+        snapshot: Folder with table.parquet and snapshot.json (id, rows, columns, sources with their digests).
+        quarantine: The rows that were set aside, each with its file, line, column and rule.
+        Output: The snapshot's id, a digest of its content.
     """
     from pathlib import Path
 

@@ -22,6 +22,8 @@ def train(
         candidate: Name of the candidate in the spec.
         train: The training part, from featurize.
         test: The test part; only the agreement of the exported and the fitted model is checked on it.
+
+    Returns:
         model: Folder with model.onnx, model.skops, model.json (their digests, inputs, outputs) and search.json.
         metrics: Cross-validated score and its standard deviation.
     """

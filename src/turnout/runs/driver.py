@@ -1,6 +1,6 @@
 """The process of one run: KFP's local runner on the compiled pipeline, with the record kept up to date.
 
-    python -m turnout.runs.driver FOLDER LOCK
+    python -m turnout.runs.driver FOLDER LOCK PIPELINE
 
 A process of its own, because the runner replaces `print`, handlers and levels of whoever calls it, and because its
 end, whatever its cause, then shows: the lock on the run's folder is gone. It ends with its parent.
@@ -14,10 +14,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -87,8 +87,8 @@ class Recorder:
         records.write(self._record)
 
 
-def run(recorder: Recorder, *, log: TextIO) -> None:
-    """Execute the pipeline with the parameters of the record and write how it ended."""
+def run(recorder: Recorder, *, pipeline: Path, log: TextIO) -> None:
+    """Execute the compiled pipeline with the parameters of the record and write how it ended."""
     folder = Path(recorder.record.folder)
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
@@ -100,24 +100,25 @@ def run(recorder: Recorder, *, log: TextIO) -> None:
     sys.stdout = steps
     error = ""
     try:
-        _execute(folder, {**recorder.record.parameters, "spec": (folder / "spec.yaml").read_text(encoding="utf-8")})
-    except RuntimeError as failed:
-        # All that the runner says is which task failed; the step's own error is in the record already.
-        error = str(failed)
-    finally:
-        steps.close_all()
-    recorder.finish(state=_state(recorder.record, error=error), error=watching.without_colours(error))
+        spec = (folder / "spec.yaml").read_text(encoding="utf-8")
+        _execute(pipeline, {**recorder.record.parameters, "spec": spec}, root=folder / "artifacts")
+    except Exception as failed:  # noqa: BLE001 - the outermost caller: whatever it is, it belongs into the record
+        # Of a failed task the runner says which; the step's own error is in the record already.
+        log.write(traceback.format_exc())
+        error = watching.without_colours(str(failed) or type(failed).__name__)
+    steps.close_all()
+    if not error and recorder.record.passed and not recorder.record.version:
+        error = "the runner went no further although the gate let the model pass; see driver.log"
+    recorder.finish(state=_state(recorder.record, error=error), error=error)
 
 
-def _execute(folder: Path, arguments: Mapping[str, Any]) -> None:
+def _execute(pipeline: Path, arguments: Mapping[str, Any], *, root: Path) -> None:
     from kfp import components, local
 
     # It warns of every image whose name does not say "python".
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"kfp\.local\..*")
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"))
-    with resources.as_file(resources.files("pipelines") / "training.yaml") as compiled:
-        pipeline = components.load_component_from_file(str(compiled))
-    pipeline(**arguments)
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root))
+    components.load_component_from_file(str(pipeline))(**arguments)
 
 
 def _state(record: RunRecord, *, error: str) -> str:
@@ -159,7 +160,7 @@ def _end_with_parent() -> None:
 
 def main() -> int:
     """Entry point."""
-    folder, lock = Path(sys.argv[1]), int(sys.argv[2])
+    folder, lock, pipeline = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     os.set_inheritable(lock, False)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     events = sys.stdout
@@ -171,7 +172,7 @@ def main() -> int:
             events.flush()
 
     with (folder / "driver.log").open("a", encoding="utf-8", buffering=1) as log:
-        run(Recorder(records.read(folder), tell=tell), log=log)
+        run(Recorder(records.read(folder), tell=tell), pipeline=pipeline, log=log)
     sys.stdout = events
     return 0
 

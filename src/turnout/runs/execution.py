@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import orjson
@@ -60,7 +61,7 @@ def execute(
         spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
     record = _new_record(spec, namespace=namespace, commit=_commit(spec_path))
     try:
-        with _driver(record) as driver:
+        with _driver(record, pipeline=Path(str(resources.files("pipelines") / "training.yaml"))) as driver:
             # What only scikit-learn knows of a spec takes a second to ask; the run reads its data meanwhile, which
             # changes nothing anywhere.
             specs.load(spec_path, data_root=data_root)
@@ -119,14 +120,14 @@ def _commit(spec_path: Path) -> str:
 
 
 @contextmanager
-def _driver(record: RunRecord) -> Iterator[subprocess.Popen[str]]:
+def _driver(record: RunRecord, *, pipeline: Path) -> Iterator[subprocess.Popen[str]]:
     """The run's process, in a group of its own: whatever ends us, ends it and the step that it is at."""
     folder = Path(record.folder)
     lock = records.hold(folder)
     records.write(record)
     with (folder / "driver.log").open("ab") as log:
         driver = subprocess.Popen(
-            [sys.executable, "-m", "turnout.runs.driver", str(folder), str(lock)],
+            [sys.executable, "-m", "turnout.runs.driver", str(folder), str(lock), str(pipeline)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -1,0 +1,86 @@
+"""The committed YAML is what the code compiles to, and it runs on a laptop and on a cluster alike."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components._image import IMAGE
+from pipelines import compile as compiling
+
+ROOT = Path(compiling.__file__).parents[1]
+COMPONENTS = sorted(path for path in (ROOT / "components").glob("*.py") if not path.name.startswith("_"))
+
+
+@pytest.fixture(scope="module")
+def committed() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(compiling.TRAINING.read_text())
+    return found
+
+
+def test_the_committed_file_is_what_the_code_compiles_to(tmp_path: Path) -> None:
+    compiling.compile_training(tmp_path / "training.yaml")
+    assert (tmp_path / "training.yaml").read_text() == compiling.TRAINING.read_text(), (
+        "run `python -m pipelines.compile`, read the difference, and commit it"
+    )
+
+
+def test_the_pipeline_takes_what_the_command_line_gives(committed: dict[str, Any]) -> None:
+    assert set(committed["root"]["inputDefinitions"]["parameters"]) == {"spec", "namespace", "commit", "run"}
+
+
+def test_every_step_runs_the_one_image_under_a_fixed_tag_and_installs_nothing(committed: dict[str, Any]) -> None:
+    executors = committed["deploymentSpec"]["executors"]
+    assert {executor["container"]["image"] for executor in executors.values()} == {IMAGE}
+    assert re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+", IMAGE)
+    assert "pip install" not in compiling.TRAINING.read_text()
+
+
+def test_no_task_is_taken_from_a_cache(committed: dict[str, Any]) -> None:
+    dags = [committed["root"]["dag"], *(c["dag"] for c in committed["components"].values() if "dag" in c)]
+    tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
+    executed = {name: task for name, task in tasks.items() if not name.startswith(("condition-", "for-loop-"))}
+    assert set(executed) == {"ingest", "featurize", "train", "evaluate", "register", "deploy"}
+    assert all(task["cachingOptions"] == {} for task in executed.values())
+
+
+def test_what_has_effects_is_behind_the_gate(committed: dict[str, Any]) -> None:
+    root = committed["root"]["dag"]["tasks"]
+    gate = next(task for name, task in root.items() if name.startswith("condition-"))
+    assert gate["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--evaluate-Output'] == true"
+    behind = committed["components"][gate["componentRef"]["name"]]["dag"]["tasks"]
+    assert set(behind) == {"register", "deploy"}
+    assert not {"register", "deploy"} & set(root)
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
+def test_a_component_ships_with_all_that_it_needs(path: Path) -> None:
+    """KFP sends the function's source only: imports belong inside, and only from the image."""
+    tree = ast.parse(path.read_text())
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    assert function.name == path.stem
+    assert "annotations" not in path.read_text(), "KFP reads raw annotations"
+    outside = {_module(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+    assert outside <= {"kfp", "typing", "components"}
+    inside = {_module(node) for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)}
+    assert inside <= {"pathlib", "tempfile", "turnout"}
+
+
+def _module(node: ast.Import | ast.ImportFrom) -> str:
+    name = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+    return (name or "").split(".")[0]
+
+
+def test_every_input_and_output_of_a_component_is_described(committed: dict[str, Any]) -> None:
+    for name, component in committed["components"].items():
+        if "dag" in component:
+            continue
+        for side in ("inputDefinitions", "outputDefinitions"):
+            for kind in component.get(side, {}).values():
+                for item, definition in kind.items():
+                    assert definition.get("description"), f"{name}: {item} has no description"

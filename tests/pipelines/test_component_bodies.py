@@ -1,0 +1,127 @@
+"""The bodies of the components, called in this process with artifacts as folders: what flows from one to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Metrics, Model
+
+from components.deploy import deploy
+from components.evaluate import evaluate
+from components.featurize import featurize
+from components.ingest import ingest
+from components.register import register
+from components.train import train
+from tests.steps.kubernetes import Objects
+from tests.steps.learning import numbers
+from turnout.kube import client, discovery
+from turnout.kube.discovery import Addresses
+from turnout.steps import deploy as deploying
+
+_SPEC = """
+name: digits
+sources: [{{name: table, path: {path}}}]
+keys: [id]
+label: kind
+task: classification
+split: {{method: stratified, test: 0.33, seed: 7}}
+candidates:
+  - {{name: bayes, estimator: sklearn.naive_bayes.GaussianNB}}
+  - {{name: logistic, estimator: sklearn.linear_model.LogisticRegression}}
+folds: 3
+gates: {{minimum: {minimum}}}
+"""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A folder where every artifact has its place, and the spec."""
+
+    folder: Path
+    spec: str
+
+    def new(self, kind: type[Any], name: str) -> Any:
+        return kind(name=name, uri=str(self.folder / name), metadata={})
+
+
+def _flow(folder: Path, *, minimum: float = 0.5) -> Flow:
+    numbers().to_csv(folder / "table.csv", index=False)
+    return Flow(folder, _SPEC.format(path=folder / "table.csv", minimum=minimum))
+
+
+@pytest.fixture
+def kube(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Objects:
+    objects = Objects()
+    addresses = Addresses(
+        gateway_url="http://127.0.0.1:9",
+        domain="localhost",
+        ledger_url="",
+        ledger_token="",
+        mlflow_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        artifacts_url=(tmp_path / "artifacts").as_uri(),
+    )
+    monkeypatch.setattr(client, "connect", lambda: objects)
+    monkeypatch.setattr(discovery, "discover", lambda _: addresses)
+    return objects
+
+
+def _trained(flow: Flow) -> tuple[Dataset, Dataset, list[Model]]:
+    """Everything up to the candidates: snapshot, test part, models."""
+    snapshot, quarantine = flow.new(Dataset, "snapshot"), flow.new(Dataset, "quarantine")
+    train_part, test_part = flow.new(Dataset, "train"), flow.new(Dataset, "test")
+    assert ingest.python_func(flow.spec, snapshot, quarantine).startswith("snap-")
+    assert snapshot.metadata["rows"] == 240
+    names = featurize.python_func(flow.spec, snapshot, train_part, test_part, flow.new(Artifact, "profile"))
+    assert names == ["bayes", "logistic"]
+    assert train_part.metadata["rows"] + test_part.metadata["rows"] == 240
+    models = []
+    for name in names:
+        model, metrics = flow.new(Model, name), flow.new(Metrics, f"{name}-metrics")
+        train.python_func(flow.spec, name, train_part, test_part, model, metrics)
+        assert metrics.metadata["cv_score"] == model.metadata["cv_score"]
+        models.append(model)
+    return snapshot, test_part, models
+
+
+def _evaluated(flow: Flow, test_part: Dataset, models: list[Model]) -> tuple[bool, Model, HTML, ClassificationMetrics]:
+    best, report = flow.new(Model, "best"), flow.new(HTML, "report.html")
+    metrics, confusion = flow.new(Metrics, "metrics"), flow.new(ClassificationMetrics, "confusion")
+    passed = evaluate.python_func(
+        flow.spec, "default", models, test_part, best, report, metrics, confusion, str(flow.folder / "reason")
+    )
+    assert metrics.metadata["accuracy_low"] < metrics.metadata["accuracy"] < metrics.metadata["accuracy_high"]
+    return passed, best, report, confusion
+
+
+def test_tables_become_a_served_version(tmp_path: Path, kube: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = _flow(tmp_path)
+    snapshot, test_part, models = _trained(flow)
+    passed, best, report, confusion = _evaluated(flow, test_part, models)
+    assert passed is True
+    assert best.metadata["candidate"] == "logistic"
+    assert len(confusion.metadata["confusionMatrix"]["rows"]) == 3
+    version, digest, uri = register.python_func(flow.spec, "", "job-7", "c0ffee", best, snapshot, report)
+    assert (version, uri) == ("digits-v1", f"{(tmp_path / 'artifacts').as_uri()}/models/digits/v1")
+    asked = []
+    monkeypatch.setattr(deploying, "smoke_test", lambda name, **_: asked.append(name))
+    deploy.python_func(flow.spec, version, digest, uri, "snap-1", "", "job-7", "c0ffee", "default", best, test_part)
+    assert asked == ["digits-v1"]
+    annotations = kube.get("InferenceService", "digits-v1")["metadata"]["annotations"]
+    assert annotations["turnout.dev/run"] == "job-7"
+    assert annotations["turnout.dev/digest"] == digest
+    assert kube.get("Turnout", "digits")["spec"]["challengers"] == ["digits-v1"]
+
+
+def test_a_gate_that_refuses_gives_its_reason(tmp_path: Path, kube: Objects) -> None:
+    flow = _flow(tmp_path, minimum=1.0)
+    _, test_part, models = _trained(flow)
+    passed, best, report, _ = _evaluated(flow, test_part, models)
+    assert passed is False
+    assert "is below the minimum 1" in (tmp_path / "reason").read_text()
+    assert "Stopped by the gate" in Path(report.path).read_text()
+    assert orjson.loads(Path(best.path, "evaluation.json").read_bytes())["gate"]["passed"] is False
+    assert kube.calls == []
