@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 from turnout.embedded import garbage
 from turnout.embedded.store import Key, Store
 
@@ -9,6 +12,7 @@ __all__ = ["GarbageReconciler"]
 
 _EVERYTHING: Key = ("Namespace", "", "*")  # there is one key: a pass looks at all objects
 _NEVER_OWNERS = frozenset({"Event", "Lease"})
+_EXPIRE_EVERY_S = 600.0
 
 
 class GarbageReconciler:
@@ -16,6 +20,7 @@ class GarbageReconciler:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._expire_at = 0.0
 
     def keys(self) -> list[Key]:
         """The one key."""
@@ -27,4 +32,7 @@ class GarbageReconciler:
 
     def reconcile(self, key: Key) -> float | None:
         """Collect; again at once if there was something, because that may have been an owner too."""
-        return 0.0 if garbage.collect(self._store) else None
+        if time.monotonic() >= self._expire_at:
+            garbage.expire_events(self._store, now=datetime.now(UTC))
+            self._expire_at = time.monotonic() + _EXPIRE_EVERY_S
+        return 0.0 if garbage.collect(self._store) else _EXPIRE_EVERY_S
