@@ -72,13 +72,23 @@ def test_the_schema_of_model_yaml_is_printed_as_json() -> None:
     assert "properties" in json.loads(call("spec", "schema").output)
 
 
-def test_a_wrong_spec_ends_with_2_and_names_the_line(lonely: Path) -> None:
-    wrong = lonely / "model.yaml"
-    wrong.write_text((DIGITS / "forest.yaml").read_text().replace("sklearn.ensemble.RandomForest", "os.path.Forest"))
-    done = call("run", str(wrong))
+@pytest.mark.parametrize(
+    ("command", "right", "wrong", "field"),
+    [
+        (["run"], "folds: 5", "foldz: 5", "foldz"),
+        (["spec", "check"], "sklearn.ensemble.RandomForest", "os.path.Forest", "candidates[0].estimator"),
+        (["spec", "check"], "max_depth", "max_dept", "candidates[0].grid"),
+    ],
+)
+def test_a_wrong_spec_ends_with_2_and_names_line_and_field(
+    lonely: Path, command: list[str], right: str, wrong: str, field: str
+) -> None:
+    spec = lonely / "model.yaml"
+    spec.write_text((DIGITS / "forest.yaml").read_text().replace(right, wrong))
+    done = call(*command, str(spec))
     assert done.exit_code == 2
     assert "model.yaml:" in done.stderr
-    assert "candidates[0].estimator" in done.stderr
+    assert field in done.stderr
 
 
 def test_a_missing_spec_ends_with_2(lonely: Path) -> None:
