@@ -112,7 +112,7 @@ def test_a_spec_that_scikit_learn_does_not_know_leaves_nothing(at_home: Path, tm
     assert len(list_runs(at_home)) == before
 
 
-def test_without_an_engine_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_nothing_is_left_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TURNOUT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("KUBECONFIG", str(_kubeconfig(tmp_path)))
     began = time.monotonic()

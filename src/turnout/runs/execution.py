@@ -53,20 +53,21 @@ def execute(
 
     Raises:
         SpecError: the spec is wrong; nothing is left of the run.
-        Unavailable: the engine does not answer; nothing was started.
+        Unavailable: the engine does not answer; nothing is left of the run.
     """
-    _engine_answers()
     spec = specs.load(spec_path, data_root=data_root, deep=False)
+    _engine_answers()
     if not gate:
         spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
     record = _new_record(spec, namespace=namespace, commit=_commit(spec_path))
     try:
         with _driver(record, pipeline=Path(str(resources.files("pipelines") / "training.yaml"))) as driver:
-            # What only scikit-learn knows of a spec takes a second to ask; the run reads its data meanwhile, which
-            # changes nothing anywhere.
+            # Both take as long as the run's process takes to begin reading data, which changes nothing anywhere: the
+            # engine is asked at once instead of after a minute of training, and what only scikit-learn knows of a spec.
+            _engine_answers()
             specs.load(spec_path, data_root=data_root)
             _follow(driver, progress)
-    except SpecError:
+    except (SpecError, Unavailable):
         shutil.rmtree(record.folder)
         raise
     return records.read(Path(record.folder))
@@ -82,7 +83,11 @@ def _follow(driver: subprocess.Popen[str], progress: Callable[[Progress], None] 
 
 
 def _engine_answers() -> None:
-    """Ask at once instead of after a minute of training."""
+    """Whether the steps will find what they need.
+
+    Raises:
+        Unavailable: nobody answers where the Kubernetes API should be.
+    """
     from turnout.kube import client, discovery
 
     try:

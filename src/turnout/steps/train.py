@@ -50,9 +50,7 @@ def train(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path
     part = parts.read(train, spec=spec)
     fitted, search = _fit(part, spec=spec, candidate=candidate)
     exporting.export(fitted, features=part.features, task=spec.task, folder=out)
-    parity = train_parity.check(
-        artifact.load(out), fitted, features=parts.read(test, spec=spec).features, frame=_frame
-    )
+    parity = train_parity.check(artifact.load(out), fitted, features=parts.read(test, spec=spec).features, frame=_frame)
     trained = Trained(
         candidate=candidate,
         digest=artifact.digest(out / artifact.MANIFEST),
