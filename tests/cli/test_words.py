@@ -75,7 +75,7 @@ def test_the_schema_of_model_yaml_is_printed_as_json() -> None:
 @pytest.mark.parametrize(
     ("command", "right", "wrong", "field"),
     [
-        (["run"], "folds: 5", "foldz: 5", "foldz"),
+        (["run"], "folds: 3", "foldz: 3", "foldz"),
         (["spec", "check"], "sklearn.ensemble.RandomForest", "os.path.Forest", "candidates[0].estimator"),
         (["spec", "check"], "max_depth", "max_dept", "candidates[0].grid"),
     ],

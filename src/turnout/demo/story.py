@@ -174,14 +174,14 @@ def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
 
 
 def _await_verdict(stage: Stage, watcher: Watcher, traffic: Traffic) -> None:
-    """Busy clients until the version of the last run was judged and, if promoted, has baked."""
+    """Busy clients until the version of the last run was judged. A promoted one bakes while the next is trained."""
     version = stage.records[-1].version
     if version is None:
         stage.console.print("  the gate stopped it: no request ever reached it")
         return
     traffic.rate = _BUSY
     decided = watcher.until(
-        lambda s: version in (s.get("judged") or {}) and s.get("phase") == "Stable",
+        lambda s: version in (s.get("judged") or {}),
         what=f"a verdict about {version}",
         timeout_s=_VERDICT_TIMEOUT_S,
     )
