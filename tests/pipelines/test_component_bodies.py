@@ -16,8 +16,8 @@ from components.featurize import featurize
 from components.ingest import ingest
 from components.register import register
 from components.train import train
-from tests.steps.kubernetes import Objects
 from tests.steps.learning import numbers
+from tests.steps.objects import Objects
 from turnout.kube import client, discovery
 from turnout.kube.discovery import Addresses
 from turnout.steps import deploy as deploying

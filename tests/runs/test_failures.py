@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 
+from turnout.runs import failures
 from turnout.runs.failures import sentence
 
 _HEAD = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\n    raise it\n'
@@ -33,3 +36,7 @@ def test_the_last_exception_speaks(log: str, says: str) -> None:
 def test_notes_and_carets_of_a_traceback_are_no_message() -> None:
     log = _HEAD + "    ^^^^^^^^\nValueError: no\n"
     assert sentence(log) == "ValueError: no"
+
+
+def test_the_examples_in_the_documentation_hold() -> None:
+    assert doctest.testmod(failures).failed == 0

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.steps.kubernetes import Objects, turnout
 from tests.steps.learning import BAYES, LOGISTIC, RIDGE, mixed, numbers, spec_of, trained
+from tests.steps.objects import Objects, turnout
 from turnout.errors import Conflict, Failed, Unavailable
 from turnout.kube.inferenceservices import Version
 from turnout.steps.deploy import Gateway, Smoke, challenge, deploy, smoke_question, smoke_test

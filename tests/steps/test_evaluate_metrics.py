@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable
 from typing import Any
 
@@ -133,3 +134,7 @@ def test_a_margin_allows_what_is_within_it() -> None:
     rule = {"metric": METRICS["accuracy"], "is_share": True, "alpha": 0.05, "seed": 1}
     assert statistics.compare(*pair, margin=0.0, **rule).worse_p <= 0.05
     assert statistics.compare(*pair, margin=0.06, **rule).worse_p > 0.05
+
+
+def test_the_examples_in_the_documentation_hold() -> None:
+    assert doctest.testmod(statistics).failed == 0

@@ -9,8 +9,8 @@ import orjson
 import pandas as pd
 import pytest
 
-from tests.steps.kubernetes import Objects, service, turnout
 from tests.steps.learning import BAYES, FOREST, LOGISTIC, RIDGE, mixed, numbers, spec_of, trained
+from tests.steps.objects import Objects, service, turnout
 from turnout.errors import Failed, ModelError
 from turnout.spec import ModelSpec
 from turnout.steps import artifact, evaluate_champion
