@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,8 +82,9 @@ class Stage:
 def tell(script: Script, *, console: Console) -> bool:
     """Play the script; returns whether it ended as it must.
 
-    Whatever happens, what was started is stopped (unless `keep`).
+    Whatever happens, what was started is stopped (unless `keep`): a request to end is an interruption like Ctrl-C.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     home = settings.home() / "demo"
     began = time.monotonic()
     stage = Stage(home, console)
