@@ -67,7 +67,7 @@ def _against_champion(
     by = f" by more than {margin:g}" if margin else ""
     numbers = (
         f"{metric} {comparison.difference:+.4f} (95 % interval {comparison.low:+.4f} to {comparison.high:+.4f}, "
-        f"p = {comparison.worse_p:.3g}, {comparison.rows} paired rows)"
+        f"p of 'not worse' {comparison.worse_p:.3g}, {comparison.rows} paired rows)"
     )
     if comparison.worse_p <= alpha:
         return False, f"worse than champion {champion}{by}: {numbers}"
