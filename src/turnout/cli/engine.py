@@ -86,3 +86,10 @@ def _show(found: dict[str, Any], *, json: bool) -> None:
     out.print(f"resident together: {found['resident_mb']:.0f} MB")
     for name, url in found["urls"].items():
         out.print(f"{name:12} {url}", soft_wrap=True)
+    unknown = [host for host, resolves in found["resolves"].items() if not resolves]
+    if unknown:
+        out.print(
+            f"this machine's resolver does not know {', '.join(unknown)}: browsers and curl do; "
+            "programs connect to 127.0.0.1 and send the name as Host header",
+            soft_wrap=True,
+        )
