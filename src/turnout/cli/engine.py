@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from turnout import settings
-from turnout.cli.output import out, print_json, print_table
+from turnout.cli.output import err, out, print_json, print_table
 
 __all__ = ["register"]
 
@@ -66,14 +66,16 @@ def demo(
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of the traffic; fresh when not given.")] = None,
+    json: Json = False,
 ) -> None:
     """Tell the whole story on real data: train, canary, promote, roll back. State is kept in .turnout/demo."""
     from turnout.demo import story
 
-    ended_well = story.tell(
-        story.Script.of(first=first, second=second, gate=not no_gate, keep=keep, seed=seed), console=out
-    )
-    if not ended_well:
+    script = story.Script.of(first=first, second=second, gate=not no_gate, keep=keep, seed=seed)
+    told = story.tell(script, console=err if json else out)
+    if json:
+        print_json(told.result)
+    if not told.ended_well:
         raise typer.Exit(1)
 
 

@@ -6,11 +6,11 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 
@@ -24,7 +24,7 @@ from turnout.errors import Failed
 from turnout.kube import client, discovery
 from turnout.ledger.client import LedgerClient
 
-__all__ = ["Script", "tell"]
+__all__ = ["Script", "Told", "tell"]
 
 ENDPOINT = "digits"
 _EXAMPLES = Path(__file__).parent / "digits"
@@ -79,8 +79,16 @@ class Stage:
             self.console.print(f"  [dim]{self.seconds[name]:.1f} s[/]")
 
 
-def tell(script: Script, *, console: Console) -> bool:
-    """Play the script; returns whether it ended as it must.
+@dataclass(frozen=True)
+class Told:
+    """How the story ended, and what happened, as in result.json."""
+
+    ended_well: bool
+    result: Mapping[str, Any]
+
+
+def tell(script: Script, *, console: Console) -> Told:
+    """Play the script.
 
     Whatever happens, what was started is stopped (unless `keep`): a request to end is an interruption like Ctrl-C.
     """
@@ -93,7 +101,7 @@ def tell(script: Script, *, console: Console) -> bool:
     lifecycle.down(home)
     shutil.rmtree(home, ignore_errors=True)
     try:
-        ended_well = _play(script, stage, began)
+        told = _play(script, stage, began)
     except BaseException:
         lifecycle.down(home)
         raise
@@ -103,10 +111,10 @@ def tell(script: Script, *, console: Console) -> bool:
         console.print(f"export TURNOUT_HOME={home} KUBECONFIG={home / 'kubeconfig'}", soft_wrap=True)
     else:
         lifecycle.down(home)
-    return ended_well
+    return told
 
 
-def _play(script: Script, stage: Stage, began: float) -> bool:
+def _play(script: Script, stage: Stage, began: float) -> Told:
     with stage.phase("up", "1. turnout up: the embedded engine"):
         lifecycle.up(stage.home, gateway_port=0)
         data = stage.home / "data"
@@ -159,7 +167,7 @@ def _play(script: Script, stage: Stage, began: float) -> bool:
     telling.table(result, stage.console)
     telling.trace(result, stage.console, kube=kube, ledger=ledger, mlflow_uri=addresses.mlflow_uri)
     stage.console.print(f"\nreport  {page}\nresult  {stage.home / 'result.json'}", soft_wrap=True)
-    return telling.verdict(result, stage.console, expected=script.expected)
+    return Told(telling.verdict(result, stage.console, expected=script.expected), result)
 
 
 def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
