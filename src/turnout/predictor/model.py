@@ -14,6 +14,9 @@ from turnout.predictor.tensors import DATATYPES, Array
 
 __all__ = ["Model"]
 
+# The wheel comes with telemetry switched on; what is served here is nobody else's business.
+onnxruntime.disable_telemetry_events()
+
 # onnxruntime's exceptions share no base class.
 _LOAD_ERRORS = (
     ort.Fail,

@@ -144,6 +144,7 @@ class Model:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.manifest = manifest

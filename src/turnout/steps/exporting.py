@@ -24,6 +24,9 @@ from turnout.steps.parts import Array
 
 __all__ = ["export"]
 
+# The wheel comes with telemetry switched on; what is served here is nobody else's business.
+onnxruntime.disable_telemetry_events()
+
 # How skl2onnx says that it cannot: no converter, no such option, a parameter that its converter does not know.
 _REFUSALS = (MissingConverter, MissingShapeCalculator, NameError, NotImplementedError, RuntimeError)
 _DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
