@@ -52,11 +52,12 @@ class Server:
         body |= {"argv": sys.argv[1:], "environment": dict(os.environ)} if path == "/process" else {}
         body |= {"seen": list(self.seen)} if path == "/seen" else {}
         content = json.dumps(body).encode()
-        writer.write(
+        head = (
             f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-turnout-version: {self.version}\r\n"
-            f"content-length: {len(content)}\r\n\r\n".encode()
+            f"content-length: {len(content)}\r\n\r\n"
         )
-        writer.write(content)
+        # One write: a process killed between two of them would leave a client with half an answer.
+        writer.write(head.encode() + content)
         await writer.drain()
 
     async def drain(self) -> None:
