@@ -190,11 +190,34 @@ def _constant(value: Any) -> Callable[[dict[str, Any], datetime], Any]:
     return lambda obj, now: value
 
 
+def _scale_target(obj: dict[str, Any], now: datetime) -> str:
+    target = obj.get("spec", {}).get("scaleTargetRef") or {}
+    return f"{target.get('kind', '')}/{target.get('name', '')}"
+
+
+def _scale_metrics(obj: dict[str, Any], now: datetime) -> str:
+    """What each metric is and should be; nothing is measured here, so the first is unknown."""
+    metrics = obj.get("spec", {}).get("metrics") or []
+    found = [metric.get("resource") or {} for metric in metrics]
+    texts = [f"{one['name']}: <unknown>/{one.get('target', {}).get('averageUtilization', 0)}%" for one in found if one]
+    return ", ".join(texts) or "<none>"
+
+
 _CELLS: dict[str, tuple[Callable[[dict[str, Any], datetime], Any], ...]] = {
     "Namespace": (_name, _text("status.phase", "Active"), _object_age),
     "ConfigMap": (_name, _data_count, _object_age),
     "Secret": (_name, _text("type", "Opaque"), _data_count, _object_age),
+    "ServiceAccount": (_name, lambda obj, now: len(obj.get("secrets") or ()), _object_age),
     "Lease": (_name, _text("spec.holderIdentity"), _object_age),
+    "HorizontalPodAutoscaler": (
+        _name,
+        _scale_target,
+        _scale_metrics,
+        lambda obj, now: str(obj.get("spec", {}).get("minReplicas", "<unset>")),
+        lambda obj, now: str(obj.get("spec", {}).get("maxReplicas", 0)),
+        lambda obj, now: str(obj.get("status", {}).get("currentReplicas", 0)),
+        _object_age,
+    ),
     "Event": (
         _event_last_seen,
         _text("type"),

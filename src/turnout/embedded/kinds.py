@@ -98,7 +98,18 @@ _BUILT_IN = (
     _core("Pod", "pods", "po", categories=("all",), has_status=True, read_only=True),
     _core("Service", "services", "svc", categories=("all",), has_status=True, read_only=True),
     _core("Deployment", "deployments", "deploy", group="apps", categories=("all",), has_status=True, read_only=True),
+    _core("ServiceAccount", "serviceaccounts", "sa"),
     _core("Lease", "leases", group="coordination.k8s.io"),
+    _core(
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        "hpa",
+        group="autoscaling",
+        version="v2",
+        categories=("all",),
+        has_status=True,
+        read_only=True,
+    ),
 )
 _CUSTOM = tuple(
     _custom(path) for path in (*sorted((_HERE / "crd").glob("*.yaml")), _HERE.parent / "kube/crd/turnouts.yaml")

@@ -141,6 +141,22 @@ def _needed_with(field: str, value: str) -> _Holds:
     return lambda item: item.get("type") != value or field in item
 
 
+def _exactly_with(field: str, value: str) -> _Holds:
+    return lambda item: (item.get("type") == value) == (field in item)
+
+
+def _targets(field: str, key: str, allowed: tuple[str, ...]) -> _Holds:
+    """A rule about what a policy refers to: one target, or each of several."""
+
+    def holds(spec: Object) -> bool:
+        found = spec.get(field, [])
+        return all(target.get(key) in allowed for target in (found if isinstance(found, list) else [found]))
+
+    return holds
+
+
+_GATEWAY_API = "gateway.networking.k8s.io"
+_TARGET_KINDS = ("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "UDPRoute", "TCPRoute", "TLSRoute")
 _FILTERS = {
     "requestHeaderModifier": "RequestHeaderModifier",
     "responseHeaderModifier": "ResponseHeaderModifier",
@@ -197,6 +213,29 @@ _RULES: dict[str, _Holds] = {
     "sectionName or port must be unique when parentRefs includes 2 or more references to the same parent": (
         _parents_differ
     ),
+    # BackendTrafficPolicy
+    "either targetRef or targetRefs must be used": lambda spec: ("targetRef" in spec) != ("targetRefs" in spec),
+    f"this policy can only have a targetRef.group of {_GATEWAY_API}": _targets("targetRef", "group", (_GATEWAY_API,)),
+    f"this policy can only have a targetRefs[*].group of {_GATEWAY_API}": _targets(
+        "targetRefs", "group", (_GATEWAY_API,)
+    ),
+    **{
+        f"this policy can only have a {shown}.kind of "
+        "Gateway/ListenerSet/HTTPRoute/GRPCRoute/TCPRoute/UDPRoute/TLSRoute": _targets(field, "kind", _TARGET_KINDS)
+        for field, shown in (("targetRef", "targetRef"), ("targetRefs", "targetRefs[*]"))
+    },
+    "If LoadBalancer type is consistentHash, consistentHash field needs to be set.": _exactly_with(
+        "consistentHash", "ConsistentHash"
+    ),
+    **{
+        f"If consistent hash type is {field}, the {field} field must be set.": _exactly_with(field, hash_type)
+        for field, hash_type in (
+            ("header", "Header"),
+            ("headers", "Headers"),
+            ("cookie", "Cookie"),
+            ("queryParams", "QueryParams"),
+        )
+    },
     # Turnout
     "steps must rise strictly": _rise_strictly,
 }
