@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.ledger.building import NOON, SECOND, Clock, announce, record, send
+from tests.ledger.building import NOON, SECOND, WEIGHTS, Clock, announce, record, send
 from turnout.ledger.client import LedgerClient
 
 
@@ -25,6 +25,19 @@ def test_a_predictor_whose_clock_is_behind_finds_its_decision_by_the_weights(led
     announce(ledger, rev="r1", action="adopt")
     send(ledger, record(name="a", time_us=NOON - SECOND))
     assert ledger.lineage("a")["decision"]["action"] == "adopt"
+
+
+def test_every_decision_about_the_version_is_told_and_none_about_others(ledger: LedgerClient, clock: Clock) -> None:
+    for rev, action, version in (("r1", "adopt", "v1"), ("r2", "start", "v2"), ("r3", "step", "v2")):
+        rows = [
+            {"action": action, "actor": "controller", "data": {"version": version}},
+            {"action": "weights", "actor": "controller", "data": {"rev": rev, "weights": WEIGHTS}},
+        ]
+        ledger.put_state("digits", if_generation=ledger.state("digits")["generation"], state={}, audit=rows)
+        clock.advance(10)
+    send(ledger, record(name="a", version="v2", rev="r3"), version="v2")
+    found = ledger.lineage("a")
+    assert [row["action"] for row in found["audit"]] == ["start", "step", "weights"]
 
 
 def test_an_unstamped_prediction_leads_to_the_decision_of_its_time(ledger: LedgerClient, clock: Clock) -> None:

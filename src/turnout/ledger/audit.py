@@ -13,14 +13,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from turnout.errors import InputError
 from turnout.ledger.migrations import GENESIS
 from turnout.ledger.records import is_text
 from turnout.ledger.schema import AUDIT, AUDIT_HEAD
 
-__all__ = ["Entry", "Verification", "append", "by_rev", "entry", "latest", "rows", "verify"]
+__all__ = [
+    "Entry",
+    "Verification",
+    "append",
+    "by_rev",
+    "changed_us",
+    "decisions",
+    "entry",
+    "in_force",
+    "latest",
+    "rows",
+    "verify",
+]
 
 
 @dataclass(frozen=True)
@@ -104,20 +116,49 @@ def rows(
     return [_as_json(row) for row in connection.execute(statement)]
 
 
+def decisions(
+    connection: Connection, *, namespace: str, turnout: str, actions: tuple[str, ...], until_us: int
+) -> list[dict[str, Any]]:
+    """The rows of these actions that were written at or before `until_us`, in their order."""
+    wanted = _of(namespace, turnout).where(AUDIT.c.action.in_(actions), AUDIT.c.time_us <= until_us)
+    return [_as_json(row) for row in connection.execute(wanted.order_by(AUDIT.c.seq))]
+
+
 def latest(
     connection: Connection,
     *,
     namespace: str,
     turnout: str,
     actions: tuple[str, ...],
-    until_us: int | None = None,
+    before_seq: int | None = None,
 ) -> dict[str, Any] | None:
-    """The last row of one of these actions, written at or before `until_us`."""
+    """The last row of one of these actions, of those before a row if that is named."""
     statement = _of(namespace, turnout).where(AUDIT.c.action.in_(actions)).order_by(AUDIT.c.seq.desc()).limit(1)
-    if until_us is not None:
-        statement = statement.where(AUDIT.c.time_us <= until_us)
+    if before_seq is not None:
+        statement = statement.where(AUDIT.c.seq < before_seq)
     row = connection.execute(statement).one_or_none()
     return None if row is None else _as_json(row)
+
+
+def in_force(connection: Connection, *, at_us: int, namespace: str | None, turnout: str | None) -> list[dict[str, Any]]:
+    """For each endpoint the `weights` row that was the last one at that time, by namespace and name.
+
+    Last by its place in the chain, which a clock that jumps does not change.
+    """
+    last = select(func.max(AUDIT.c.seq)).where(AUDIT.c.action == "weights", AUDIT.c.time_us <= at_us)
+    last = last.group_by(AUDIT.c.namespace, AUDIT.c.turnout)
+    for column, wanted in ((AUDIT.c.namespace, namespace), (AUDIT.c.turnout, turnout)):
+        if wanted is not None:
+            last = last.where(column == wanted)
+    statement = select(AUDIT).where(AUDIT.c.seq.in_(last)).order_by(AUDIT.c.namespace, AUDIT.c.turnout)
+    return [_as_json(row) for row in connection.execute(statement)]
+
+
+def changed_us(connection: Connection, *, namespace: str, turnout: str, after_seq: int) -> int | None:
+    """When the weights were changed next; None when they are still in force."""
+    later = _of(namespace, turnout).where(AUDIT.c.action == "weights", AUDIT.c.seq > after_seq)
+    row = connection.execute(later.order_by(AUDIT.c.seq).limit(1)).one_or_none()
+    return None if row is None else int(row.time_us)
 
 
 def by_rev(connection: Connection, revs: Iterable[str], *, namespace: str, turnout: str) -> dict[str, dict[str, Any]]:

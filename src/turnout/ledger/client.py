@@ -92,12 +92,13 @@ class LedgerClient:
         version: str | None = None,
         labelled: bool | None = None,
         since_us: int | None = None,
+        until_us: int | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Json:
         """Records, newest first: `{"predictions": [...], "cursor": opaque or null at the end}`."""
         query: Json = {"endpoint": endpoint, "namespace": namespace, "version": version, "labelled": labelled}
-        query |= {"since_us": since_us, "limit": limit, "cursor": cursor}
+        query |= {"since_us": since_us, "until_us": until_us, "limit": limit, "cursor": cursor}
         return self._call("GET", "/v1/predictions", query=query)
 
     def erase(self, prediction_id: str) -> None:
@@ -193,6 +194,10 @@ class LedgerClient:
         """Audit rows in order: `{"rows": [...]}`."""
         query = {"namespace": namespace, "turnout": turnout, "action": action, "after_seq": after_seq, "limit": limit}
         return self._call("GET", "/v1/audit", query=query)
+
+    def live(self, *, at_us: int | None = None, namespace: str | None = None, endpoint: str | None = None) -> Json:
+        """Which versions answered with which weights at that time, as the audit has it; now without `at_us`."""
+        return self._call("GET", "/v1/live", query={"at_us": at_us, "namespace": namespace, "endpoint": endpoint})
 
     def gateway_log(self, *, log: str, watermark_us: int, events: list[Json], final: bool = False) -> Json:
         """Send requests of a gateway's access log."""

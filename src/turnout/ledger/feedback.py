@@ -22,7 +22,7 @@ from turnout.ledger import outcomes, words
 from turnout.ledger.schema import CONTENTS, FEEDBACK, PREDICTIONS, VERSIONS
 from turnout.ledger.words import Verb, Word
 
-__all__ = ["Answer", "Gone", "Joined", "Post", "append", "chunks", "columns_of", "history", "join", "record"]
+__all__ = ["Answer", "Gone", "Joined", "Post", "append", "chunks", "columns_of", "history", "join", "labels", "record"]
 
 _IDS_PER_STATEMENT = 500
 
@@ -167,6 +167,13 @@ def history(connection: Connection, prediction_id: str) -> list[dict[str, Any]]:
         asdict(_word(row)) | {"arrived_us": row.arrived_us, "outcome": row.outcome}
         for row in _rows(connection, _HISTORY, [prediction_id])
     ]
+
+
+def labels(connection: Connection, ids: Iterable[str]) -> dict[str, Any]:
+    """The current label of each of these predictions that has one."""
+    return {
+        row.prediction_id: orjson.loads(row.label) for row in _rows(connection, _LAST, ids) if row.label is not None
+    }
 
 
 def columns_of(word: Word) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from turnout.ledger import audit, predictions
 
-__all__ = ["of"]
+__all__ = ["DECISIONS", "of"]
 
 # What the controller does to an endpoint; each of them may set new weights.
-_DECISIONS = (
+DECISIONS = (
     "adopt",
     "start",
     "step",
@@ -27,7 +27,9 @@ _DECISIONS = (
 
 
 def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
-    """A prediction's head and the audit rows behind it: the weights of its rev, and the decision that set them.
+    """A prediction's head and the audit rows behind it, in their order.
+
+    These are all decisions about its version so far, the last decision of its endpoint, and the weights of its rev.
 
     Raises:
         NotFound: there is no such prediction, or it has been erased.
@@ -38,7 +40,9 @@ def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
     # Weights and the decision behind them are written together, so the weights' time finds the decision, also if the
     # predictor's clock is behind the ledger's.
     decided_us = weights["time_us"] if weights else row.time_us
-    decision = audit.latest(connection, **place, actions=_DECISIONS, until_us=decided_us)
+    decided = audit.decisions(connection, **place, actions=DECISIONS, until_us=decided_us)
+    about = [found for found in decided if found["data"].get("version") == row.version]
+    decision = decided[-1] if decided else None
     return {
         "id": row.id,
         "time_us": row.time_us,
@@ -50,5 +54,5 @@ def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
         "outcome": row.outcome,
         "weights": weights,
         "decision": decision,
-        "audit": [found for found in (decision, weights) if found],
+        "audit": [*about, *(found for found in (decision, weights) if found and found not in about)],
     }

@@ -36,6 +36,7 @@ class Search:
     version: str | None
     labelled: bool | None
     since_us: int | None
+    until_us: int | None
     before: Position | None
     limit: int
 
@@ -69,8 +70,9 @@ def search(connection: Connection, wanted: Search) -> dict[str, Any]:
     streams = (connection.execute(statement).all() for statement in _pages(connection, wanted))
     merged = heapq.merge(*streams, key=lambda row: (row.time_us, row.id), reverse=True)
     rows = list(islice(merged, wanted.limit))
+    labels = feedback.labels(connection, (row.id for row in rows if row.feedback_count))
     cursor = cursors.encode("search", Position(rows[-1].time_us, rows[-1].id)) if len(rows) == wanted.limit else None
-    return {"predictions": [_as_json(row) for row in rows], "cursor": cursor}
+    return {"predictions": [_as_json(row) | {"label": labels.get(row.id)} for row in rows], "cursor": cursor}
 
 
 def erase(connection: Connection, prediction_id: str, *, now_us: int) -> None:
@@ -117,6 +119,8 @@ def _page(wanted: Search) -> Select[Any]:
         page = page.where(has_word if wanted.labelled else ~has_word)
     if wanted.since_us is not None:
         page = page.where(PREDICTIONS.c.time_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        page = page.where(PREDICTIONS.c.time_us < wanted.until_us)
     if wanted.before is not None:
         page = page.where(tuple_(*order) < tuple_(wanted.before.time_us, wanted.before.id))
     return page

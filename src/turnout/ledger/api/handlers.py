@@ -20,6 +20,7 @@ from turnout.ledger import (
     evidence,
     feedback,
     gateway,
+    history,
     ingest,
     lineage,
     predictions,
@@ -174,6 +175,14 @@ async def put_state(call: Call) -> Response:
 async def get_summary(call: Call) -> Response:
     """Counts per version."""
     return _json(await call.read(lambda connection: summaries.of(connection, **call.place)))
+
+
+async def get_live(call: Call) -> Response:
+    """The weights in force at a time; now when none is given."""
+    now_us = call.store.clock_us()
+    asked = {**call.query, "at_us": now_us if call.query["at_us"] is None else call.query["at_us"]}
+    found = await call.read(lambda connection: history.at(connection, **asked))
+    return _json({"at_us": asked["at_us"], "now_us": now_us, "endpoints": found})
 
 
 async def list_audit(call: Call) -> Response:

@@ -23,6 +23,7 @@ _UNIT = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 _ANYTHING = {"type": "object"}
 _SCALAR = {"type": ["string", "number", "boolean"]}
 _LABEL = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]}
+_MAYBE_LABEL = {"anyOf": [_LABEL, {"type": "null"}], "description": "The current true label."}
 
 
 def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
@@ -85,7 +86,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "Prediction": _object(_RECORD | _SENT | _KNOWN | {"feedback": _HISTORY}, **_TAGS),
     "PredictionPage": _object(
-        {"predictions": _list(_object(_RECORD | _SENT | _KNOWN, **_TAGS)), "cursor": _MAYBE_TEXT}
+        {"predictions": _list(_object(_RECORD | _SENT | _KNOWN, label=_MAYBE_LABEL, **_TAGS)), "cursor": _MAYBE_TEXT}
     ),
     "Lineage": _object(
         _RECORD
@@ -119,6 +120,21 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "StateWritten": _object({"generation": _COUNT, "audit": _list(_of("AuditRow"))}),
     "AuditRow": _object(_AUDIT_ROW | {"data": _ANYTHING, "previous": _TEXT, "digest": _TEXT}),
+    "Live": _object(
+        {
+            "at_us": _TIME,
+            "now_us": _TIME,
+            "endpoints": _list(
+                _object(
+                    {"namespace": _TEXT, "endpoint": _TEXT, "rev": _TEXT, "weights": _of("Weights")}
+                    | {"since_us": _TIME, "seq": _COUNT, "digest": _TEXT},
+                    champion=_MAYBE_TEXT,
+                    until_us={"type": ["integer", "null"], "description": "When the weights were changed next."},
+                    decision={"anyOf": [_of("AuditRow"), {"type": "null"}]},
+                )
+            ),
+        }
+    ),
     "AuditPage": _object({"rows": _list(_of("AuditRow"))}),
     "Summary": _object(
         {

@@ -40,6 +40,7 @@ _SEARCH = (
     Parameter("version", "Only predictions of this version."),
     Parameter("labelled", "Only predictions with feedback, or only those without.", kind="boolean"),
     Parameter("since_us", "Only predictions made at this time or later.", kind="integer"),
+    Parameter("until_us", "Only predictions made before this time.", kind="integer"),
     Parameter("limit", "Size of the page.", kind="integer", default=100, minimum=1, maximum=1_000),
     _CURSOR,
 )
@@ -56,6 +57,11 @@ _EVIDENCE = (
         "window_us", "How long after its request a unit may still be labelled.", kind="integer", is_required=True
     ),
     Parameter("limit", "How many rows to look at.", kind="integer", default=10_000, minimum=1, maximum=50_000),
+)
+_LIVE = (
+    Parameter("at_us", "The time that is asked about; now when it is not given.", kind="integer"),
+    Parameter("namespace", "Only endpoints of this namespace."),
+    Parameter("endpoint", "Only this endpoint."),
 )
 _AUDIT = (
     Parameter("namespace", "Only rows of this namespace."),
@@ -170,6 +176,14 @@ OPERATIONS = (
         "Counts and mean outcome per version.",
         parameters=(_NAMESPACE,),
         answers=((200, "Summary"),),
+    ),
+    Operation(
+        "GET",
+        "/v1/live",
+        handlers.get_live,
+        "Which versions answered with which weights at a time, as the audit has it.",
+        parameters=_LIVE,
+        answers=((200, "Live"),),
     ),
     Operation(
         "GET",
