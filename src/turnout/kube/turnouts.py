@@ -6,15 +6,17 @@ import itertools
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from turnout.errors import SpecError
+from turnout.kube.freezing import Freeze
 
 __all__ = [
     "API_VERSION",
     "Guardrails",
     "Policy",
+    "Sticky",
     "TurnoutSpec",
     "build",
     "default_host",
@@ -67,6 +69,11 @@ class Policy(_Model):
     on_fail: Literal["rollback", "hold"] = "rollback"
     on_expiry: Literal["hold", "rollback"] = "hold"
     max_age: Duration = 30 * _UNITS_US["d"]
+    on_blind: Literal["hold", "rollback"] = "hold"
+    blind_time: Duration = 5 * _UNITS_US["m"]
+    on_second: Literal["queue", "replace", "together"] = "queue"
+    approval: Literal["none", "required"] = "none"
+    freeze: tuple[Freeze, ...] = Field((), max_length=32)
     bake: Duration = _UNITS_US["h"]
     label_window: Duration = _UNITS_US["h"]
     min_labels: int = Field(30, ge=1)
@@ -83,12 +90,29 @@ class Policy(_Model):
         return steps
 
 
+class Sticky(_Model):
+    """Who is always answered by the same version: requests with the same value of this header. Empty: nobody."""
+
+    header: str = Field("", max_length=64, pattern="^([A-Za-z0-9!#$%&'*+.^_`|~-]+)?$")
+
+
 class TurnoutSpec(_Model):
     """`spec` of a Turnout."""
 
     challengers: tuple[str, ...] = ()
+    shadows: tuple[str, ...] = ()
     host: str | None = None
     policy: Policy = Policy.model_construct()
+    sticky: Sticky = Sticky.model_construct(header="")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        both = sorted(set(self.challengers) & set(self.shadows))
+        if both:
+            raise ValueError(f"a version is a challenger or a shadow, not both: {', '.join(both)}")
+        if self.sticky.header and self.policy.on_second == "together":
+            raise ValueError("a sticky rollout compares two versions at a time: onSecond must be queue or replace")
+        return self
 
     @classmethod
     def read(cls, spec: dict[str, Any]) -> Self:
