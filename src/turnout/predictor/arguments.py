@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnout import settings
+from turnout.predictor.prediction_log import Bounds
+from turnout.predictor.recording import DURABILITIES, Policy
 from turnout.settings import Setting
 
 __all__ = ["ENVIRONMENT", "Arguments", "parse", "read_environment"]
@@ -19,6 +21,7 @@ __all__ = ["ENVIRONMENT", "Arguments", "parse", "read_environment"]
 ENVIRONMENT = (
     Setting("POD_NAME", "", "Name of the Pod and so of its prediction log; without it the host name."),
     Setting("POD_NAMESPACE", "default", "Namespace of the InferenceService."),
+    Setting("TURNOUT_PREDICTION_DURABILITY", "local", "When a reply may go: local or acked (docs/prediction-log.md)."),
     Setting("TURNOUT_PREDICTION_LOG_DIR", "", "Folder of this Pod's prediction log; without it nothing is recorded."),
 )
 
@@ -42,6 +45,7 @@ class Arguments:
     ledger_url: str
     ledger_token_file: str
     log_dir: Path | None
+    policy: Policy
     grace_s: float
     request_timeout_s: float
     max_body_bytes: int
@@ -69,6 +73,11 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os
         ledger_url=found.ledger_url,
         ledger_token_file=found.ledger_token_file,
         log_dir=Path(found.log_dir) if found.log_dir else None,
+        policy=Policy(
+            durability=found.durability,
+            ack_timeout_s=found.ack_timeout_s,
+            bounds=Bounds(max_bytes=found.log_max_bytes, max_age_s=found.log_max_age_s),
+        ),
         grace_s=found.grace_s,
         request_timeout_s=found.request_timeout_s,
         max_body_bytes=found.max_body_bytes,
@@ -92,6 +101,16 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--ledger_url", default=default("TURNOUT_LEDGER_URL"), help="where the prediction log is shipped to")
     add("--ledger_token_file", default=default("TURNOUT_LEDGER_TOKEN_FILE"), help="file with the ledger's token")
     add("--log_dir", default=default("TURNOUT_PREDICTION_LOG_DIR"), help="folder of the prediction log")
+    durability = default("TURNOUT_PREDICTION_DURABILITY")
+    add("--durability", type=_durability, default=durability, help="local, or acked: replies wait for the ledger")
+    add("--ack_timeout_s", type=float, default=5.0, help="acked: longest wait for the ledger before a 503")
+    add(
+        "--log_max_bytes",
+        type=int,
+        default=1024**3,
+        help="local: what may wait for the ledger; more is lost and counted",
+    )
+    add("--log_max_age_s", type=float, default=259200.0, help="local: and for how long")
     add("--grace_s", type=float, default=2.0, help="longest time that it keeps answering after SIGTERM")
     add("--request_timeout_s", type=float, default=30.0, help="longest time that a request may take to arrive")
     add("--max_body_bytes", type=int, default=16 * 1024 * 1024, help="longest body of a request")
@@ -103,6 +122,12 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"wanted a port from 0 to 65535, found {port}")
     return port
+
+
+def _durability(text: str) -> str:
+    if text not in DURABILITIES:
+        raise argparse.ArgumentTypeError(f"wanted {' or '.join(DURABILITIES)}, found {text!r}")
+    return text
 
 
 def _name(text: str) -> str:

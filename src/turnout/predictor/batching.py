@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from turnout.errors import TurnoutError
 from turnout.predictor.inference import Inference, Outcome, Request, error_body
 from turnout.predictor.metrics import Metrics
 from turnout.predictor.prediction_log import Recorder
@@ -94,7 +95,13 @@ class Batcher:
 
     def _finish(self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome]) -> None:
         """Record, then reply: in this order, so that an answered request is a recorded request."""
-        self._log.append([(outcome.prediction_id, outcome.record) for outcome in outcomes if outcome.prediction_id])
+        kept = self._log.append([(one.prediction_id, one.record) for one in outcomes if one.prediction_id])
+        if kept is None:
+            self._reply(batch, outcomes)
+        else:  # the ledger has to say so first; other ticks go on meanwhile
+            kept.add_done_callback(lambda done: self._reply(batch, _unless(done.exception(), outcomes)))
+
+    def _reply(self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome]) -> None:
         now_s = time.perf_counter()
         self._metrics.count_batch()
         for (request, waiting), outcome in zip(batch, outcomes, strict=True):
@@ -119,3 +126,12 @@ class Batcher:
         self._large -= 1
         if not done.cancelled():
             self._finish([(request, waiting)], done.result())
+
+
+def _unless(error: BaseException | None, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """The outcomes, but no prediction if there is an error: what is not recorded is not answered."""
+    if error is None:
+        return outcomes
+    status = error.status if isinstance(error, TurnoutError) else 500
+    refusal = Outcome(status=status, body=error_body(str(error)))
+    return [refusal if outcome.prediction_id else outcome for outcome in outcomes]

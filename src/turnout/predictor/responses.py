@@ -48,7 +48,11 @@ class Responses:
             content_type,
             self._version,
             len(body),
-            b"\r\nallow: " + allow if allow else b"",
+            b"\r\nallow: " + allow
+            if allow
+            else b"\r\nretry-after: 1"
+            if status == HTTPStatus.SERVICE_UNAVAILABLE
+            else b"",
             b"" if keep_alive else b"\r\nconnection: close",
             b"" if without_body else body,
         )

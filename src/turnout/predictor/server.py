@@ -10,8 +10,6 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from turnout.errors import Conflict, Failed
 from turnout.predictor import artifact
@@ -19,15 +17,13 @@ from turnout.predictor.arguments import Arguments
 from turnout.predictor.batching import Batcher
 from turnout.predictor.identity import Identity
 from turnout.predictor.inference import Inference
-from turnout.predictor.ledger_connection import LedgerConnection
-from turnout.predictor.metrics import Metrics, sample
+from turnout.predictor.metrics import Metrics
 from turnout.predictor.model import Model
-from turnout.predictor.outbox import Outbox
-from turnout.predictor.prediction_log import NoLog, PredictionLog, backlog_bytes
 from turnout.predictor.protocol import Connection, Limits, Site
+from turnout.predictor.recording import Recording, record
 from turnout.predictor.responses import Responses
 from turnout.predictor.routes import Routes
-from turnout.predictor.shipper import PULSE_S, Shipper
+from turnout.predictor.shipper import PULSE_S
 from turnout.predictor.v1 import V1
 from turnout.predictor.v2 import V2
 
@@ -64,66 +60,25 @@ async def serve(arguments: Arguments) -> None:
     await _hang_up(site)
     housekeeping.cancel()
     site.batcher.close()
-    recording.finish()
+    recording.finish(timeout_s=FINISH_S)
 
 
-@dataclass
-class _Recording:
-    """The prediction log and who ships it; either may be missing."""
-
-    log: PredictionLog | None
-    outbox: Outbox | None = None
-    shipper: Shipper | None = None
-
-    def start(self) -> None:
-        if self.shipper is not None:
-            self.shipper.start()
-
-    def finish(self) -> None:
-        if self.log is None:
-            return
-        self.log.seal()
-        if self.shipper is not None and not self.shipper.finish(timeout_s=FINISH_S):
-            _log.warning(
-                "records are left in %s: the next process, or turnout.predictor.ship, delivers them", self.log.folder
-            )
-        self.log.close()
-
-    def metrics(self, labels: str) -> Iterable[str]:
-        if self.log is None:
-            return
-        log, outbox = self.log, self.outbox
-        name = "turnout_prediction_log_records_total"
-        yield f"# HELP {name} Records by what became of them."
-        yield f"# TYPE {name} counter"
-        yield f'{name}{{{labels},state="appended"}} {log.appended}'
-        yield f'{name}{{{labels},state="dropped"}} {log.dropped}'
-        if outbox is not None:
-            yield f'{name}{{{labels},state="acknowledged"}} {outbox.acknowledged}'
-            yield f'{name}{{{labels},state="rejected"}} {outbox.rejected}'
-        backlog = backlog_bytes(log.folder)
-        yield from sample("turnout_prediction_log_backlog_bytes", "gauge", "Not yet acknowledged.", labels, backlog)
+def _recording(arguments: Arguments) -> Recording:
+    return record(
+        arguments.log_dir,
+        _identity(arguments),
+        ledger_url=arguments.ledger_url,
+        ledger_token_file=arguments.ledger_token_file,
+        policy=arguments.policy,
+        loop=asyncio.get_running_loop(),
+    )
 
 
-def _recording(arguments: Arguments) -> _Recording:
-    if arguments.log_dir is None:
-        _log.warning("no --log_dir: predictions are not recorded")
-        return _Recording(log=None)
-    identity = _identity(arguments)
-    log = PredictionLog(arguments.log_dir, identity)
-    if not arguments.ledger_url:
-        _log.warning("no --ledger_url: records stay in %s", arguments.log_dir)
-        return _Recording(log=log)
-    ledger = LedgerConnection(arguments.ledger_url, arguments.ledger_token_file)
-    outbox = Outbox(arguments.log_dir, identity, ledger)
-    return _Recording(log=log, outbox=outbox, shipper=Shipper(log, outbox))
-
-
-def _site(arguments: Arguments, model: Model, recording: _Recording) -> Site:
+def _site(arguments: Arguments, model: Model, recording: Recording) -> Site:
     version = arguments.model_name
     metrics = Metrics(model=arguments.endpoint, version=version)
     inference = Inference(model, _identity(arguments))
-    batcher = Batcher(inference, recording.log or NoLog(), metrics, loop=asyncio.get_running_loop())
+    batcher = Batcher(inference, recording.recorder, metrics, loop=asyncio.get_running_loop())
 
     def metrics_text() -> str:
         return "\n".join([*metrics.lines(), *recording.metrics(metrics.labels), ""])
@@ -179,12 +134,11 @@ def _stop_signals() -> asyncio.Event:
     return stopping
 
 
-async def _keep_house(site: Site, recording: _Recording) -> None:
-    """Five times a second: seal the log for the shipper, and let go of clients that take too long."""
+async def _keep_house(site: Site, recording: Recording) -> None:
+    """Five times a second: look after the log, and let go of clients that take too long."""
     while True:
         await asyncio.sleep(PULSE_S)
-        if recording.log is not None:
-            recording.log.seal()
+        recording.pulse()
         now_s = time.monotonic()
         for connection in tuple(site.connections):
             connection.expire(now_s)
