@@ -14,15 +14,19 @@ from turnout.stats.betting import (
     ACCURACY_BETS,
     CEILING,
     DECAY,
+    LATE_REGRESSION,
     NO_RESTARTS,
+    PAID,
+    PROMOTION_BETS,
     SAFETY,
+    SMALLEST_VARIANCE,
     WARM_START_LABELS,
     WARM_UP,
     Bets,
     Restarts,
 )
 
-__all__ = ["Floats", "ScoreBets", "Share"]
+__all__ = ["Floats", "ScoreBets", "Share", "promotion_bets", "rollback_bets"]
 
 Floats = NDArray[np.float64]
 Share = float | Floats
@@ -30,7 +34,7 @@ Share = float | Floats
 
 
 class ScoreBets:
-    """The same bet in many independent repetitions. Arguments as for `ScoreBet`."""
+    """The same bet in many independent repetitions. Arguments as for `ScoreBet`; `binary` saves work on 0 and 1."""
 
     def __init__(
         self,
@@ -42,26 +46,29 @@ class ScoreBets:
         target: float | None = None,
         restarts: Restarts = NO_RESTARTS,
         history: float | None = None,
+        binary: bool = True,
     ) -> None:
         self._sign = sign
         self._margin = margin
         self._relative = bets.relative
         self._sizes = np.array(bets.sizes)[:, None]
         self._weights = np.array(bets.weights)[:, None]
-        self._target = target * (1.0 + 1e-9) if target is not None and margin == 0.0 else math.inf
+        self._target = target if target is not None and margin == 0.0 else math.inf
         self._restarts = restarts
         self._restarted = 0
         self._cash = np.full(repetitions, restarts.cash(0))
         self._wealth = np.repeat(restarts.first * self._weights, repetitions, axis=1)
         self._mean = np.full(repetitions, 0.5 if history is None else history)
-        self._variance_mean = self._mean.copy()
+        self._level, self._square = self._mean.copy(), self._mean.copy()
+        self._binary = binary
         self._n = 0
         self._seen = 0 if history is None else WARM_START_LABELS
         self.evidence: Floats = np.ones(repetitions)
 
     def keep(self, which: NDArray[np.bool_]) -> None:
         """Go on with these repetitions only."""
-        self._cash, self._mean, self._variance_mean = self._cash[which], self._mean[which], self._variance_mean[which]
+        self._cash, self._mean = self._cash[which], self._mean[which]
+        self._level, self._square = self._level[which], self._square[which]
         self._wealth, self.evidence = np.ascontiguousarray(self._wealth[:, which]), self.evidence[which]
 
     def update(self, *, y: Floats, assigned: Floats, share: Share) -> None:
@@ -71,8 +78,9 @@ class ScoreBets:
             self._bet(y, shifted - self._mean, assigned, share)
         weight = 1.0 / (self._seen + 2) if self._seen < 998 else 1.0 - DECAY
         self._mean += weight * (shifted - self._mean)
-        if self._relative:
-            self._variance_mean += weight * (y - self._variance_mean)
+        if self._relative or not self._binary:
+            self._level += weight * (y - self._level)
+            self._square += weight * (y * y - self._square)
         self._n += 1
         self._seen += 1
         if self._n >= (self._restarted + 1) * self._restarts.every:
@@ -87,8 +95,9 @@ class ScoreBets:
         limit = SAFETY / self._worst(share)
         sizes = self._sizes
         if self._relative:
-            mean = np.clip(self._variance_mean, 0.01, 0.99)
-            sizes = sizes * (self._margin / (mean * (1.0 - mean)))
+            sizes = sizes * (self._margin / np.maximum(self._square - self._level**2, SMALLEST_VARIANCE))
+        elif not self._binary:
+            sizes = sizes * self._score_unit()
         if np.any(limit < sizes[-1]):
             sizes = np.minimum(sizes, limit)
         overshoot = self._overshoot(sizes, share)
@@ -103,6 +112,11 @@ class ScoreBets:
             np.minimum(self._wealth, CEILING, out=self._wealth)
             self.evidence = self._wealth.sum(axis=0) + self._cash
 
+    def _score_unit(self) -> Floats:
+        variance = np.maximum(self._square - self._level**2, SMALLEST_VARIANCE)
+        unit = np.sqrt(self._level * (1.0 - self._level) / variance)
+        return np.where(np.abs(self._square - self._level) < 1e-9, 1.0, unit)
+
     def _overshoot(self, sizes: Floats, share: Share) -> tuple[NDArray[np.intp], Floats] | None:
         """Which repetitions could overshoot the target with their best label, and by how much."""
         if math.isinf(self._target):
@@ -114,7 +128,7 @@ class ScoreBets:
             return None
         columns = sizes[:, which] if sizes.shape[1] > 1 else sizes
         stakes = (columns * self._wealth[:, which]).sum(axis=0)
-        return which, np.maximum(self.evidence[which] + most[which] * stakes - self._target, 0.0)
+        return which, np.maximum(self.evidence[which] + most[which] * stakes - self._target * PAID, 0.0)
 
     def _refund(self, overshoot: tuple[NDArray[np.intp], Floats], y: Floats, assigned: Floats, share: Share) -> None:
         which, excess = overshoot
@@ -140,3 +154,14 @@ class ScoreBets:
         else:
             worst = np.maximum((mean - margin) * (1.0 - share), (1.0 - mean) * share)
         return np.maximum(worst, 1e-9)
+
+
+def rollback_bets(repetitions: int, *, alpha: float, history: float | None = None, binary: bool = True) -> ScoreBets:
+    """The shipped test of "not worse" at a level of its own."""
+    return ScoreBets(repetitions, sign=-1, target=1.0 / alpha, restarts=LATE_REGRESSION, history=history, binary=binary)
+
+
+def promotion_bets(repetitions: int, *, margin: float, history: float | None = None) -> ScoreBets:
+    """The shipped test of "worse by the margin"."""
+    bets = PROMOTION_BETS if margin > 0.0 else ACCURACY_BETS
+    return ScoreBets(repetitions, sign=+1, margin=margin, bets=bets, history=history)

@@ -29,8 +29,10 @@ __all__ = [
     "ERROR_BETS",
     "LATE_REGRESSION",
     "NO_RESTARTS",
+    "PAID",
     "PROMOTION_BETS",
     "SAFETY",
+    "SMALLEST_VARIANCE",
     "WARM_START_LABELS",
     "WARM_UP",
     "Bets",
@@ -44,12 +46,18 @@ DECAY = 0.999  # half-life of the tracked mean: about 700 labels
 WARM_UP = 20  # labels that only teach the mean, unless the champion's history has taught it
 WARM_START_LABELS = 200  # what the champion's history weighs
 SAFETY = 0.9  # a bet never risks more than this share of its wealth on one label
+SMALLEST_VARIANCE = 0.0025
+PAID = 1.0 + 1e-9  # of the target, so that rounding never leaves a decided test just below it
 CEILING = 1e250  # an e-value cut off from above is still an e-value
 
 
 @dataclass(frozen=True)
 class Bets:
-    """A mixture of bets. With `relative`, a bet is a multiple of margin / variance, else it stands for itself."""
+    """A mixture of bets, sizes rising.
+
+    With `relative`, a bet is a multiple of margin / variance. Else it stands for itself on outcomes of 0 and 1, and
+    grows on scores as their standard deviation falls below that of 0 and 1.
+    """
 
     sizes: tuple[float, ...]
     weights: tuple[float, ...]
@@ -128,7 +136,7 @@ class ScoreBet:
     __slots__ = (
         "_bets",
         "_cash",
-        "_largest",
+        "_level",
         "_margin",
         "_mean",
         "_n",
@@ -136,9 +144,9 @@ class ScoreBet:
         "_restarts",
         "_seen",
         "_sign",
+        "_square",
         "_target",
         "_total",
-        "_variance_mean",
         "_wealth",
     )
 
@@ -155,15 +163,14 @@ class ScoreBet:
         self._sign = sign
         self._margin = margin
         self._bets = bets
-        self._largest = max(bets.sizes)
         # With a margin the two arms differ under H0 by an unknown split of it: no refund would be fair for all of them.
-        self._target = target * (1.0 + 1e-9) if target is not None and margin == 0.0 else math.inf
+        self._target = target if target is not None and margin == 0.0 else math.inf
         self._restarts = restarts
         self._restarted = 0
         self._cash = restarts.cash(0)
         self._wealth = [restarts.first * weight for weight in bets.weights]
         self._total = 1.0
-        self._mean = self._variance_mean = 0.5 if history is None else history
+        self._mean = self._level = self._square = 0.5 if history is None else history
         self._n = 0
         self._seen = 0 if history is None else WARM_START_LABELS
 
@@ -189,10 +196,11 @@ class ScoreBet:
         seen = self._seen
         if seen >= WARM_UP and 0.0 < share < 1.0:
             self._bet(y, shifted - self._mean, (1.0 if assigned else 0.0) - share, share)
-        # Both means are learned only after the bet: a forecast must not know what it forecasts.
+        # All means are learned only after the bet: a forecast must not know what it forecasts.
         weight = 1.0 / (seen + 2) if seen < 998 else 1.0 - DECAY
         self._mean += weight * (shifted - self._mean)
-        self._variance_mean += weight * (y - self._variance_mean)
+        self._level += weight * (y - self._level)
+        self._square += weight * (y * y - self._square)
         self._n += 1
         self._seen = seen + 1
         if self._n >= (self._restarted + 1) * self._restarts.every:
@@ -222,7 +230,8 @@ class ScoreBet:
         keep = DECAY**labels if self._seen >= 998 else (self._seen + 2) / (self._seen + 2 + labels)
         good = champion[1] + challenger[1]
         self._mean += (1.0 - keep) * ((good + self._margin * sum(challenger)) / labels - self._mean)
-        self._variance_mean += (1.0 - keep) * (good / labels - self._variance_mean)
+        self._level += (1.0 - keep) * (good / labels - self._level)
+        self._square += (1.0 - keep) * (good / labels - self._square)
         self._n += labels
         self._seen += labels
         while self._n >= (self._restarted + 1) * self._restarts.every:
@@ -232,8 +241,8 @@ class ScoreBet:
         limit = SAFETY / self._worst(share)
         gain = self._sign * residual * draw
         sizes = self._bets.sizes
-        if self._bets.relative:
-            unit = self._unit()
+        unit = self._unit()
+        if unit != 1.0:
             sizes = tuple([size * unit for size in sizes])
         if limit < sizes[-1]:
             sizes = tuple([size if size < limit else limit for size in sizes])
@@ -244,7 +253,7 @@ class ScoreBet:
             most = (self._mean if self._sign < 0 else 1.0 - self._mean) * (1.0 - share)
             if before * (1.0 + sizes[-1] * most) > self._target:
                 stakes = sum([size * w for size, w in zip(sizes, wealth, strict=True)])
-                excess = max(before + most * stakes - self._target, 0.0)
+                excess = max(before + most * stakes - self._target * PAID, 0.0)
         grown = [w + w * size * gain for size, w in zip(sizes, wealth, strict=True)]
         total = self._cash + sum(grown)
         if excess:
@@ -286,10 +295,13 @@ class ScoreBet:
         return max(worst, 1e-9)
 
     def _unit(self) -> float:
-        if not self._bets.relative:
+        level = self._level
+        variance = self._square - level * level
+        if self._bets.relative:
+            return self._margin / max(variance, SMALLEST_VARIANCE)
+        if abs(self._square - level) < 1e-9:  # only 0 and 1 so far
             return 1.0
-        mean = min(max(self._variance_mean, 0.01), 0.99)
-        return self._margin / (mean * (1.0 - mean))
+        return math.sqrt(level * (1.0 - level) / max(variance, SMALLEST_VARIANCE))
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs, as JSON values."""
@@ -298,7 +310,8 @@ class ScoreBet:
             "cash": self._cash,
             "restarted": self._restarted,
             "mean": self._mean,
-            "variance_mean": self._variance_mean,
+            "level": self._level,
+            "square": self._square,
             "n": self._n,
             "seen": self._seen,
         }
@@ -316,7 +329,7 @@ class ScoreBet:
         self._restarted = int(state["restarted"])
         self._total = self._cash + sum(self._wealth)
         self._mean = float(state["mean"])
-        self._variance_mean = float(state["variance_mean"])
+        self._level, self._square = float(state["level"]), float(state["square"])
         self._n = int(state["n"])
         self._seen = int(state["seen"])
         return self
