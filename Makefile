@@ -6,10 +6,10 @@ READY := .venv/.ready
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format up down bench lock compile clean
+.PHONY: help setup demo test test-long lint format up down bench bench-serving lock compile clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment .venv from requirements.lock
 
@@ -51,6 +51,9 @@ down: $(READY) ## Stop the embedded engine
 
 bench: $(READY) ## Run the benchmarks; tables here, figures in bench/out
 	$(BIN)/python -m bench
+
+bench-serving: $(READY) ## The predictor beside its peers (needs wrk and a C compiler; 20 minutes)
+	$(BIN)/python -m bench.serving
 
 lock: ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
