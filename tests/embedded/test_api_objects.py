@@ -161,11 +161,20 @@ def test_a_dry_run_stores_nothing(api: Api) -> None:
     assert api.post(f"{CORE}/configmaps", config_map(), dryRun="Some").status_code == 422
 
 
-def test_views_of_processes_cannot_be_written(api: Api) -> None:
-    api.store.create("Pod", {"metadata": {"name": "p", "namespace": "default"}})
-    for refused in (api.post(f"{CORE}/pods", {"metadata": {"name": "q"}}), api.delete(f"{CORE}/pods/p")):
-        assert refused.status_code == 405
-        assert "read-only view" in refused.json()["message"]
+def test_views_of_processes_cannot_be_made_by_clients(api: Api) -> None:
+    refused = api.post(f"{CORE}/pods", {"metadata": {"name": "q"}})
+    assert (refused.status_code, refused.json()["reason"]) == (403, "Forbidden")
+    assert "the engine makes pods itself, from InferenceServices" in refused.json()["message"]
+
+
+def test_views_of_processes_can_be_labelled_and_deleted(api: Api) -> None:
+    pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"a": 1}, "status": {"phase": "Running"}}
+    api.store.create("Pod", pod)
+    labelled = api.patch(f"{CORE}/pods/p", {"metadata": {"labels": {"a": "b"}}, "status": {"phase": "Failed"}})
+    assert labelled.json()["metadata"]["labels"] == {"a": "b"}
+    assert labelled.json()["status"] == {"phase": "Running"}  # written by the engine alone
+    assert api.patch(f"{CORE}/pods/p", {"spec": {"a": 2}}).status_code == 422
+    assert api.delete(f"{CORE}/pods/p").status_code == 200
 
 
 def test_other_versions_of_a_kind_show_the_same_objects(api: Api) -> None:

@@ -1,7 +1,7 @@
 """What must go after something else went: dependents without owners, and everything in a namespace that was deleted.
 
 One pass does what can be done now and says how much; whoever runs it makes another while there is something. Views of
-processes (read-only kinds) are left to the reconcilers, which must end the processes first.
+processes are left to the reconcilers, which must end the processes first.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _empty_namespaces(store: Store) -> int:
 def _delete(store: Store, key: Key) -> int:
     """Ask for the deletion of one object; 0 when there is nothing to do."""
     kind, namespace, name = key
-    if KINDS[kind].read_only:
+    if KINDS[kind].is_view:
         return 0
     try:
         before = store.get(kind, name, namespace)

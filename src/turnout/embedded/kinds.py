@@ -17,7 +17,11 @@ __all__ = ["KINDS", "Kind"]
 
 @dataclass(frozen=True)
 class Kind:
-    """What the engine must know of a kind. `read_only` ones are views of what runs: only the engine writes them."""
+    """What the engine must know of a kind.
+
+    Objects of an `is_view` kind show what runs and are made by the engine alone. Clients may edit and delete them, as
+    on a cluster, and as there their owner puts them right.
+    """
 
     group: str
     version: str
@@ -28,7 +32,7 @@ class Kind:
     categories: tuple[str, ...] = ()
     namespaced: bool = True
     has_status: bool = False
-    read_only: bool = False
+    is_view: bool = False
     columns: tuple[columns.Column, ...] = ()
     schema: dict[str, Any] = field(default_factory=dict)
     custom: bool = False  # a custom resource: validated by its schema, its spec counted by metadata.generation
@@ -95,9 +99,9 @@ _BUILT_IN = (
     _core("ConfigMap", "configmaps", "cm"),
     _core("Secret", "secrets"),
     _core("Event", "events", "ev"),
-    _core("Pod", "pods", "po", categories=("all",), has_status=True, read_only=True),
-    _core("Service", "services", "svc", categories=("all",), has_status=True, read_only=True),
-    _core("Deployment", "deployments", "deploy", group="apps", categories=("all",), has_status=True, read_only=True),
+    _core("Pod", "pods", "po", categories=("all",), has_status=True, is_view=True),
+    _core("Service", "services", "svc", categories=("all",), has_status=True, is_view=True),
+    _core("Deployment", "deployments", "deploy", group="apps", categories=("all",), has_status=True, is_view=True),
     _core("ServiceAccount", "serviceaccounts", "sa"),
     _core("Lease", "leases", group="coordination.k8s.io"),
     _core(
@@ -108,7 +112,7 @@ _BUILT_IN = (
         version="v2",
         categories=("all",),
         has_status=True,
-        read_only=True,
+        is_view=True,
     ),
 )
 _CUSTOM = tuple(

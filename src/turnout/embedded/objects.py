@@ -54,14 +54,14 @@ def born(kind: Kind, obj: Object) -> Object:
 def changed(kind: Kind, current: Object, wanted: Object, *, status: bool) -> Object:
     """What an update stores: `status` writes only the status, other writes everything but the status.
 
-    Views (read-only kinds) have one writer, the engine, and are written whole.
+    The engine writes its views whole; what a client may write of them is the API's business.
     """
     if status:
         wanted = _only_status(current, wanted)
     metadata = {key: value for key, value in wanted["metadata"].items() if key not in _SERVER_OWNED}
     metadata |= {key: current["metadata"][key] for key in _SERVER_OWNED if key in current["metadata"]}
     result = {"apiVersion": kind.api_version, "kind": kind.kind, **_rest(wanted), "metadata": metadata}
-    if kind.has_status and not status and not kind.read_only:
+    if kind.has_status and not status and not kind.is_view:
         result.pop("status", None)
         if "status" in current:
             result["status"] = current["status"]

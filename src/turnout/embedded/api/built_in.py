@@ -142,6 +142,11 @@ def _bad_keys(field: str, data: Object) -> Iterator[Cause]:
             yield invalid_value(f"{field}[{key}]", key, "must be no more than 253 bytes")
 
 
+def _pod_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
+    if current is not None and obj.get("spec") != current.get("spec"):
+        yield forbidden_value("spec", "pod updates may not change fields other than its metadata")
+
+
 def _event_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
     about, own = (obj.get("involvedObject") or {}).get("namespace", ""), obj["metadata"].get("namespace", "")
     if about != own and not (about == "" and own == "default"):
@@ -156,5 +161,6 @@ _PREPARE: dict[str, Callable[[Object, Object | None], Object]] = {
 _CAUSES: dict[str, Callable[[Object, Object | None], Iterator[Cause]]] = {
     "ConfigMap": _config_map_causes,
     "Event": _event_causes,
+    "Pod": _pod_causes,
     "Secret": _secret_causes,
 }

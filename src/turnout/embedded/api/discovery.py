@@ -95,7 +95,7 @@ def _resource(served: Served) -> Object:
 
 def _verbs(served: Served) -> list[str]:
     kind = served.kind
-    if kind.read_only or served.view is not None:
+    if served.view is not None:
         return _VIEW_VERBS
     verbs = _CUSTOM_VERBS if kind.custom else _BUILT_IN_VERBS
     return [verb for verb in verbs if kind.kind != "Namespace" or verb != "deletecollection"]
@@ -106,7 +106,7 @@ def _subresources(kind: Kind) -> list[str]:
 
 
 def _subresource(kind: Kind, name: str) -> Object:
-    verbs = ["get"] if name == "log" or kind.read_only else ["get", "patch", "update"]
+    verbs = ["get"] if name == "log" else ["get", "patch", "update"]
     return {
         "name": f"{kind.plural}/{name}",
         "singularName": "",

@@ -138,7 +138,7 @@ def _paths(served: Served) -> Object:
     collection = f"{root}{middle}/{served.kind.plural}"
     given = [_parameter(name, place="path") for name in (["namespace"] if served.kind.namespaced else [])]
     below = [*given, _parameter("name", place="path")]
-    is_view = served.kind.read_only or served.view is not None
+    is_view = served.view is not None
     found: Object = {
         collection: {"parameters": given, "get": _operation(served, "list", _LIST_PARAMETERS)},
         f"{collection}/{{name}}": {"parameters": below, "get": _operation(served, "get", ())},

@@ -133,6 +133,11 @@ def _rise_strictly(steps: list[float]) -> bool:
     return all(lower < upper for lower, upper in pairwise(steps))
 
 
+def _sticky_pair(spec: Object) -> bool:
+    is_sticky = spec.get("sticky", {}).get("header", "") != ""
+    return not is_sticky or spec.get("policy", {}).get("onSecond") != "together"
+
+
 def _only_with(field: str, value: str) -> _Holds:
     return lambda item: field not in item or item.get("type") == value
 
@@ -238,4 +243,11 @@ _RULES: dict[str, _Holds] = {
     },
     # Turnout
     "steps must rise strictly": _rise_strictly,
+    "a version is a challenger or a shadow, not both": lambda spec: (
+        not set(spec.get("shadows", ())) & set(spec.get("challengers", ()))
+    ),
+    "a sticky rollout compares two versions at a time, so policy.onSecond must be queue or replace": _sticky_pair,
+    "from and to are both times of day (HH:MM) or both moments (RFC 3339)": lambda window: (
+        (len(window["from"]) == 5) == (len(window["to"]) == 5)
+    ),
 }

@@ -39,11 +39,8 @@ def handle(store: Store, call: Call) -> Reply:
     _check_subresource(call)
     if call.method in ("GET", "HEAD"):
         return reading.listed(store, call) if target.name is None else reading.get(store, call)
-    if target.kind.read_only:
-        raise errors.method_not_allowed(
-            f"{target.kind.plural} are a read-only view of what the engine runs; "
-            "change the InferenceService that they belong to"
-        )
+    if target.kind.is_view and target.name is None and call.method == "POST":
+        raise _only_a_view(call)
     verb = _VERBS.get((call.method, target.name is not None))
     if verb is None or target.served.view is not None or (call.method == "POST" and _namespace_missing(call)):
         raise errors.method_not_allowed()
@@ -53,6 +50,14 @@ def handle(store: Store, call: Call) -> Reply:
         raise errors.not_found(target.kind, target.name or "") from problem
     except Stale as problem:
         raise errors.conflict(target.kind, target.name or "", str(problem)) from problem
+
+
+def _only_a_view(call: Call) -> ApiError:
+    plural = call.target.kind.plural
+    text = f"the engine makes {plural} itself, from InferenceServices; this engine runs nothing else"
+    return errors.forbidden(
+        f"{call.target.kind.resource} is forbidden: {text}", details=errors.about(call.target.kind, "")
+    )
 
 
 def _namespace_missing(call: Call) -> bool:
