@@ -225,10 +225,16 @@ class Comparison:
             "units": {"champion": self.champion.units, "challenger": self.challenger.units},
             "means": {"champion": mean_a, "challenger": mean_b},
             "errors": {"champion": self.champion.errors, "challenger": self.challenger.errors},
+            "requests": {"champion": self.champion.requests, "challenger": self.challenger.requests},
             "effect": None if mean_a is None or mean_b is None else mean_b - mean_a,
             "interval": [low, high],
             "alpha": self.levels.alpha,
             "evidence": {"rollback": self._highest_rollback, "promote": self._highest_promote},
+            # What has been spent of the level: the smallest one at which the verdict would have been given.
+            "spent": {
+                "rollback": min(1.0, 1.0 / max(self._highest_rollback, 1e-12)),
+                "promote": min(1.0, self.levels.challengers / max(self._highest_promote, 1e-12)),
+            },
         }
 
     def state(self) -> dict[str, Any]:
