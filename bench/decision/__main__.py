@@ -1,0 +1,41 @@
+"""`python -m bench.decision [bar1 ... bar16 controller comparison]`; without words, all of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from bench.decision import errors, power
+from bench.decision.rows import Row, publish
+
+BARS = {
+    "bar1": errors.bar1,
+    "bar2": errors.bar2,
+    "bar3": errors.bar3,
+    "bar4": power.bar4,
+    "bar5": power.bar5,
+    "bar6": power.bar6,
+    "bar7": power.bar7,
+}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the bars that were named; the exit code is 1 if a counted row does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m bench.decision", description=__doc__)
+    parser.add_argument("bars", nargs="*", metavar="bar", help=f"of {', '.join(BARS)}; all without one")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the repetitions to run (default 1)")
+    arguments = parser.parse_args(words)
+    unknown = [name for name in arguments.bars if name not in BARS]
+    if unknown:
+        parser.error(f"no such bar: {', '.join(unknown)}; there are {', '.join(BARS)}")
+    rows: list[Row] = []
+    for name in arguments.bars or BARS:
+        started = time.monotonic()
+        rows += BARS[name](arguments.scale)
+        print(f"{name} took {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return 0 if publish(rows, name="decision" if not arguments.bars else "decision-part") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
