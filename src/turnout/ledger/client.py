@@ -74,10 +74,16 @@ class LedgerClient:
         events: list[Json] | None = None,
         namespace: str = "default",
         final: bool = False,
+        dropped: list[Json] | None = None,
+        withdrawn: list[str] | None = None,
     ) -> Json:
-        """Send prediction records of one log; without records it is a heartbeat that moves the watermark."""
+        """Send prediction records of one log; without records it is a heartbeat that moves the watermark.
+
+        `dropped` are intervals (from_us, to_us, events) whose records are lost, `withdrawn` ids that were not answered.
+        """
         body: Json = {"log": log, "namespace": namespace, "endpoint": endpoint, "version": version}
         body |= {"watermark_us": watermark_us, "final": final, "events": events or []}
+        body |= {"dropped": dropped or [], "withdrawn": withdrawn or []}
         return self._call("POST", "/v1/events", body=body)
 
     def prediction(self, prediction_id: str) -> Json:

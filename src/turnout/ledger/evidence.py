@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, literal, select, tuple_
 
-from turnout.ledger import audit, cursors, feedback, stamps
+from turnout.ledger import audit, cursors, feedback, gaps, stamps
 from turnout.ledger.cursors import Position
+from turnout.ledger.gaps import Interval
 from turnout.ledger.horizons import Horizon, close_gateway, close_predictions
 from turnout.ledger.schema import FEEDBACK, GATEWAY_REQUESTS, PREDICTIONS, VERSIONS, Standing
 
@@ -68,7 +69,8 @@ def page(connection: Connection, question: Question, horizon: Horizon) -> dict[s
         turnout=question.turnout,
     )
     revs = {rev: found["data"]["weights"] for rev, found in known.items()}
-    reasons = [_reason(row, revs) for row in rows]
+    closed = _closed(connection, question)
+    reasons = [_reason(row, revs, closed) for row in rows]
     units = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
     last = Position(rows[-1].time_us, rows[-1].id) if rows else question.after
     as_json = _requests(units) if question.kind == "gateway" else _predictions(connection, units, question.window_us)
@@ -142,10 +144,19 @@ def _version_owners(connection: Connection, question: Question) -> dict[str, Col
     return {row.version: PREDICTIONS.c.version_no == row.no for row in found}
 
 
-def _reason(row: Any, revs: dict[str, dict[str, int]]) -> str | None:
+def _closed(connection: Connection, question: Question) -> list[Interval]:
+    """Where records are missing; the gateway's log has none of them, so its evidence stays whole."""
+    if question.kind == "gateway":
+        return []
+    return gaps.intervals(connection, namespace=question.namespace, turnout=question.turnout)
+
+
+def _reason(row: Any, revs: dict[str, dict[str, int]], closed: list[Interval]) -> str | None:
     """Why a row is no unit, or None."""
     if row.standing != Standing.UNIT:
         return Standing(row.standing).name.lower()
+    if gaps.covers(closed, row.time_us):
+        return gaps.ACTION
     weights = revs.get(row.rev)
     if weights is None:
         return "unknown_rev"

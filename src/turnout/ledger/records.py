@@ -15,7 +15,7 @@ import orjson
 
 from turnout.errors import InputError
 
-__all__ = ["Batch", "Record", "Rejection", "parse_batch", "problem_of", "required"]
+__all__ = ["Batch", "Dropped", "Record", "Rejection", "parse_batch", "problem_of", "required"]
 
 Record: TypeAlias = dict[str, Any]
 
@@ -39,10 +39,20 @@ class Rejection:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """One log's news: all up to `watermark_us` has been sent.
+class Dropped:
+    """An interval (both ends included) in which a log lost `events` records that were answered."""
 
-    `records` are the good ones by id, each with its content as it is stored; `repeated` counts more of the same id.
+    from_us: int
+    to_us: int
+    events: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One log's news: all up to `watermark_us` has been sent, or is said to be `dropped`.
+
+    `records` are the good ones by id, each with its content as it is stored; `repeated` counts more of the same id;
+    `withdrawn` are ids that may have been sent and were not answered after all.
     """
 
     log: str
@@ -54,6 +64,8 @@ class Batch:
     records: dict[str, tuple[Record, bytes]]
     repeated: int
     rejected: list[Rejection]
+    dropped: tuple[Dropped, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
 
 def is_text(value: object) -> bool:
@@ -140,8 +152,30 @@ def parse_batch(body: object) -> Batch:
         records=records,
         repeated=repeated,
         rejected=rejected,
+        dropped=_dropped(head.get("dropped", [])),
+        withdrawn=_withdrawn(head.get("withdrawn", [])),
         **names,
     )
+
+
+def _dropped(entries: object) -> tuple[Dropped, ...]:
+    if not isinstance(entries, list):
+        raise InputError("dropped: wanted a list of intervals")
+    found = []
+    for index, entry in enumerate(entries):
+        fields: list[Any] = []
+        if isinstance(entry, dict):
+            fields = [entry.get(name) for name in ("from_us", "to_us", "events")]
+        if not fields or not all(map(is_time, fields)) or fields[0] > fields[1]:
+            raise InputError(f"dropped[{index}]: wanted from_us <= to_us and events, all whole numbers")
+        found.append(Dropped(*fields))
+    return tuple(found)
+
+
+def _withdrawn(ids: object) -> tuple[str, ...]:
+    if not isinstance(ids, list) or not all(map(is_id, ids)):
+        raise InputError("withdrawn: wanted a list of prediction ids")
+    return tuple(ids)
 
 
 def required(body: object, checks: tuple[Check, ...]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from turnout.ledger import (
     cursors,
     evidence,
     feedback,
+    gaps,
     gateway,
     history,
     ingest,
@@ -94,7 +95,13 @@ async def post_events(call: Call) -> Response:
     """Take a batch of prediction records."""
     body = await call.body(limit=_BATCH_BYTES)
     batch = await call.compute(lambda: records.parse_batch(_parsed(body)))
-    taken = await call.write(lambda connection: ingest.take(connection, batch))
+    now_us = call.store.clock_us()
+
+    def take(connection: Connection) -> ingest.Taken:
+        gaps.take(connection, batch, now_us=now_us)
+        return ingest.take(connection, batch)
+
+    taken = await call.write(take)
     return _json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
 
 

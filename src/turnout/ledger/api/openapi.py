@@ -54,8 +54,12 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "Tensor": _object({"name": _TEXT, "datatype": _TEXT, "shape": _list(_COUNT), "data": _list({})}),
     "Record": _object(_RECORD | _SENT, **_TAGS),
     "EventBatch": _object(
-        {"log": _TEXT} | _PLACE | {"watermark_us": _TIME, "events": _list(_of("Record"))}, final={"type": "boolean"}
+        {"log": _TEXT} | _PLACE | {"watermark_us": _TIME, "events": _list(_of("Record"))},
+        final={"type": "boolean"},
+        dropped=_list(_of("Gap")),
+        withdrawn=_list(_TEXT),
     ),
+    "Gap": _object({"from_us": _TIME, "to_us": _TIME, "events": _COUNT}),
     "GatewayRequest": _object(
         {"request_id": _TEXT, "time_us": _TIME, "duration_us": _COUNT, "code": _COUNT},
         stamp=_MAYBE_TEXT,
