@@ -11,6 +11,7 @@ import pytest
 
 from tests.embedded import running
 from tests.embedded.running import Running, backend, eventually, http_route
+from turnout.embedded.gateway import envoy
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +53,34 @@ def test_weights_change_within_a_tenth_of_a_second_without_a_failed_request(colo
     assert load.count(200) == load.total, load.answers
 
 
+def test_a_policy_keeps_each_user_at_one_version_and_a_rising_share_only_moves_users_towards_it(
+    colours: Running,
+) -> None:
+    def versions_of_users(blue: int) -> list[str]:
+        backends = [backend("red", 100 - blue), backend("blue", blue)]
+        colours.apply(http_route("sticky", "sticky.test", {"backendRefs": backends}))
+        eventually(lambda: _accepted(colours, "sticky")["observedGeneration"] == _generation(colours, "sticky"))
+        found = [{colours.ask("sticky.test", x_user=f"u{n}").json["version"] for _ in range(3)} for n in range(100)]
+        assert all(len(met) == 1 for met in found)
+        return [met.pop() for met in found]
+
+    target = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "sticky"}
+    hashed = {"type": "ConsistentHash", "consistentHash": {"type": "Header", "header": {"name": "x-user"}}}
+    policy = {
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": "BackendTrafficPolicy",
+        "metadata": {"name": "sticky", "namespace": "default"},
+        "spec": {"targetRefs": [target], "loadBalancer": hashed},
+    }
+    colours.apply(policy)
+    few, many = versions_of_users(20), versions_of_users(50)
+    assert 5 <= few.count("blue") <= 40 <= many.count("blue") + 10
+    assert all(now == "blue" for before, now in zip(few, many, strict=True) if before == "blue")
+    assert {colours.ask("sticky.test").json["version"] for _ in range(40)} == {"red", "blue"}  # without a user
+    ancestors = colours.get("backendtrafficpolicy", "sticky")["status"]["ancestors"]
+    assert [entry["conditions"][0]["reason"] for entry in ancestors] == ["Accepted"]
+
+
 def test_a_header_forces_a_version(colours: Running) -> None:
     forced = {
         "matches": [{"headers": [{"name": "x-turnout-version", "value": "blue"}]}],
@@ -68,7 +97,8 @@ def test_every_request_gets_an_id_of_the_gateways_own_that_the_access_log_knows(
     assert given != "mine"
     line = eventually(lambda: _logged(colours, given))
     assert (line["code"], line["cluster"], line["host"]) == (200, "default/red-predictor/80", "red-default.localhost")
-    assert set(line) == {"start_time", "request_id", "stamp", "id", "code", "duration_ms", "host", "flags", "cluster"}
+    assert set(line) == set(envoy.ACCESS_LOG_FORMAT)
+    assert 0 < line["duration_us"] < 1000 * (line["duration_ms"] + 1)
 
 
 def test_the_access_log_shows_the_stamp_also_of_requests_that_nobody_answered(colours: Running, tmp_path: Path) -> None:
@@ -131,10 +161,14 @@ def _answers_from(engine: Running, host: str, versions: set[str]) -> None:
     assert found <= versions
 
 
-def _accepted(engine: Running, name: str) -> dict[str, str]:
+def _accepted(engine: Running, name: str) -> dict[str, Any]:
     parents = engine.get("httproute", name).get("status", {}).get("parents", [])
     entries = [entry for parent in parents for entry in parent["conditions"] if entry["type"] == "Accepted"]
-    return entries[0] if entries else {"status": "", "message": ""}
+    return entries[0] if entries else {"status": "", "message": "", "observedGeneration": 0}
+
+
+def _generation(engine: Running, name: str) -> int:
+    return int(engine.get("httproute", name)["metadata"]["generation"])
 
 
 def _log(engine: Running) -> list[dict[str, Any]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from turnout.embedded.gateway import envoy, resolving
-from turnout.embedded.gateway.resolving import World
+from turnout.embedded.gateway import attaching, envoy, resolving
+from turnout.embedded.gateway import conditions as statuses
+from turnout.embedded.gateway.references import World
+from turnout.embedded.gateway.resolving import Resolved
 
 Object = dict[str, Any]
 
-GATEWAY = {"spec": {"listeners": [{"name": "http", "port": 8080}]}}
+LISTENER = {"name": "http", "port": 8080, "allowedRoutes": {"namespaces": {"from": "All"}}}
+GATEWAY = {"metadata": {"namespace": "kserve", "name": "gate"}, "spec": {"listeners": [LISTENER]}}
 SERVICE = {"spec": {"ports": [{"port": 80}]}}
 WORLD = World(
     gateways={("kserve", "gate"): GATEWAY},
@@ -34,14 +38,19 @@ def to(service: str, **more: Any) -> Object:
     return {"name": service, "port": 80, **more}
 
 
-def conditions(found: Object) -> dict[str, tuple[str, str]]:
-    entries = resolving.conditions(resolving.resolve(found, WORLD), is_taken=True)
+def resolve(found: Object, world: World = WORLD) -> Resolved:
+    return resolving.resolve(found, attaching.parents(found, world), world)
+
+
+def conditions(found: Object, world: World = WORLD) -> dict[str, tuple[str, str]]:
+    resolved = resolve(found, world)
+    entries = statuses.conditions(resolved, resolved.parents[0])
     return {entry["type"]: (entry["status"], entry["reason"]) for entry in entries}
 
 
 def only_route(*rules: Object) -> Object:
     """What Envoy is told for one route."""
-    table = resolving.table([resolving.resolve(route(*rules, hostnames=["h"]), WORLD)])
+    table = resolving.table([resolve(route(*rules, hostnames=["h"]))])
     (host,) = envoy.route_table(table)["virtual_hosts"]
     assert host["domains"] == ["h"]
     (found,) = host["routes"]
@@ -50,7 +59,13 @@ def only_route(*rules: Object) -> Object:
 
 
 def test_weights_become_weighted_clusters_each_with_its_own_stamp() -> None:
-    stamps = [{"requestHeaderModifier": {"set": [{"name": "x-turnout-assigned", "value": name}]}} for name in "ab"]
+    stamps = [
+        {
+            "type": "RequestHeaderModifier",
+            "requestHeaderModifier": {"set": [{"name": "x-turnout-assigned", "value": name}]},
+        }
+        for name in "ab"
+    ]
     backends = [to("red", weight=80, filters=stamps[:1]), to("blue", weight=20, filters=stamps[1:])]
     clusters = only_route({"backendRefs": backends})["route"]["weighted_clusters"]["clusters"]
     assert [(entry["name"], entry["weight"]) for entry in clusters] == [("default/red/80", 80), ("default/blue/80", 20)]
@@ -83,7 +98,7 @@ def test_timeouts_of_the_request_and_of_the_backend() -> None:
 
 def test_a_missing_service_fails_its_share_and_is_told() -> None:
     found = route({"backendRefs": [to("red"), to("nobody")]})
-    resolved = resolving.resolve(found, WORLD)
+    resolved = resolve(found)
     assert [backend.cluster for backend in resolved.rules[0].backends] == ["default/red/80", None]
     assert conditions(found) == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("False", "BackendNotFound")}
     assert resolved.problem is not None
@@ -104,47 +119,69 @@ def test_a_service_without_ready_endpoints_is_told_unless_it_gets_no_requests() 
 
 
 def test_mirrors_get_copies_and_a_missing_one_is_left_out() -> None:
-    mirrors = [{"requestMirror": {"backendRef": to(name)}} for name in ("blue", "nobody")]
+    mirrors = [{"type": "RequestMirror", "requestMirror": {"backendRef": to(name)}} for name in ("blue", "nobody")]
     found = only_route({"backendRefs": [to("red")], "filters": mirrors})
-    assert found["route"]["request_mirror_policies"] == [
-        {"cluster": "default/blue/80", "disable_shadow_host_suffix_append": True}
-    ]
+    (policy,) = found["route"]["request_mirror_policies"]
+    assert (policy["cluster"], policy["disable_shadow_host_suffix_append"]) == ("default/blue/80", True)
+    assert policy["runtime_fraction"]["default_value"]["numerator"] == 1_000_000
 
 
-def test_parents_that_are_not_there_say_nothing_and_wrong_listeners_are_refused() -> None:
-    def parents(**reference: Any) -> list[bool]:
-        found = route(parentRefs=[{"name": "gate", "namespace": "kserve", **reference}])
-        return [is_taken for _, is_taken in resolving.parents(found, WORLD)]
+def test_a_mirror_may_get_a_part_of_the_requests_only() -> None:
+    def numerator(**share: Any) -> int:
+        mirror = {"requestMirror": {"backendRef": to("blue"), **share}}
+        found = only_route({"backendRefs": [to("red")], "filters": [{"type": "RequestMirror", **mirror}]})
+        (policy,) = found["route"]["request_mirror_policies"]
+        return int(policy["runtime_fraction"]["default_value"]["numerator"])
 
-    assert parents(name="other") == []
-    assert parents() == parents(sectionName="http") == parents(port=8080) == [True]
-    assert parents(sectionName="https") == parents(port=1) == [False]
-    refused = resolving.conditions(resolving.resolve(route(), WORLD), is_taken=False)[0]
-    assert (refused["status"], refused["reason"]) == ("False", "NoMatchingParent")
+    assert numerator(percent=5) == 50_000
+    assert numerator(fraction={"numerator": 1, "denominator": 1000}) == 1_000
+
+
+def test_a_filter_that_the_gateway_does_not_have_fails_its_requests_and_is_told() -> None:
+    found = route({"backendRefs": [to("red")], "filters": [{"type": "CORS", "cors": {}}]})
+    assert conditions(found)["Accepted"] == ("False", "UnsupportedValue")
+    assert only_route(*found["spec"]["rules"])["direct_response"] == {"status": 500}
+    inner = to("red", filters=[{"type": "URLRewrite", "urlRewrite": {}}])
+    resolved = resolve(route({"backendRefs": [to("blue"), inner]}))
+    assert [backend.cluster for backend in resolved.rules[0].backends] == ["default/blue/80", None]
+    assert resolved.unsupported == "filter type URLRewrite is not supported within a backendRef"
+
+
+def test_another_namespaces_service_needs_a_grant_there() -> None:
+    def resolved_refs(**target: str) -> tuple[str, str]:
+        source = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}
+        grant = {
+            "metadata": {"namespace": "far", "name": "g"},
+            "spec": {"from": [source], "to": [{"group": "", "kind": "Service", **target}]},
+        }
+        world = replace(WORLD, services={("far", "red"): SERVICE}, grants=[grant])
+        return conditions(route({"backendRefs": [to("red", namespace="far")]}), world)["ResolvedRefs"]
+
+    assert resolved_refs() == resolved_refs(name="red") == ("True", "ResolvedRefs")
+    assert resolved_refs(name="blue") == resolved_refs(kind="Secret") == ("False", "RefNotPermitted")
 
 
 def test_of_two_routes_with_one_match_the_older_is_tried_first_and_the_newer_is_told() -> None:
-    old = resolving.resolve(route({"backendRefs": [to("red")]}, name="zz", hostnames=["h"]), WORLD)
+    old = resolve(route({"backendRefs": [to("red")]}, name="zz", hostnames=["h"]))
     new = route({"backendRefs": [to("blue")]}, name="aa", created="2026-01-02T00:00:00Z", hostnames=["h"])
-    resolved = [resolving.resolve(new, WORLD), old]
+    resolved = [resolve(new), old]
     assert [rule.name for rule in resolving.table(resolved)["h"]] == ["default/zz/rule/0", "default/aa/rule/0"]
     assert resolving.overlaps(resolved) == {("default", "aa"): "default/zz"}
 
 
 def test_a_route_that_envoy_refuses_is_not_accepted_and_says_why() -> None:
-    entry = resolving.conditions(
-        resolving.resolve(route(), WORLD), is_taken=True, refused="invalid perl operator: (?="
-    )[0]
+    resolved = resolve(route())
+    entry = statuses.conditions(resolved, resolved.parents[0], refused="invalid perl operator: (?=")[0]
     assert (entry["status"], entry["reason"]) == ("False", "UnsupportedValue")
     assert "invalid perl operator" in entry["message"]
 
 
 def test_a_condition_that_says_the_same_again_keeps_its_time() -> None:
-    found = resolving.resolve(route({"backendRefs": [to("red")]}), WORLD)
-    parent = {"name": "gate"}
-    first = resolving.with_status(found.route, [(parent, resolving.conditions(found, is_taken=True))])
+    found = resolve(route({"backendRefs": [to("red")]}))
+    parent = found.parents[0]
+    first = statuses.with_parents(found.route, [(parent.reference, statuses.conditions(found, parent))])
     first["status"]["parents"][0]["conditions"][0]["lastTransitionTime"] = "then"
-    second = resolving.with_status(first, [(parent, resolving.conditions(found, is_taken=True))])
+    second = statuses.with_parents(first, [(parent.reference, statuses.conditions(found, parent))])
     assert second == first
 
 
@@ -156,5 +193,5 @@ def test_the_bootstrap_listens_on_loopback_only_and_shares_its_port_with_nobody(
 
 def test_the_access_log_has_the_fields_that_the_ledger_reads() -> None:
     assert set(envoy.ACCESS_LOG_FORMAT) == {
-        *("start_time", "request_id", "stamp", "id", "code", "duration_ms", "host", "flags", "cluster")
+        *("start_time", "request_id", "stamp", "id", "code", "duration_us", "duration_ms", "host", "flags", "cluster")
     }

@@ -73,6 +73,11 @@ def test_numbers_may_be_strings() -> None:
     assert (found.code, found.duration_us) == (503, 1500)
 
 
+def test_a_duration_in_microseconds_is_preferred_to_one_in_milliseconds() -> None:
+    assert parse(duration_ms=1, duration_us=1234).duration_us == 1234
+    assert parse(duration_ms=1, duration_us=None).duration_us == 1000
+
+
 def test_behind_half_a_line_the_next_one_is_found() -> None:
     torn = orjson.dumps(LINE)[:40] + orjson.dumps(LINE | {"request_id": "q2"})
     assert access_log.parse(torn, place="here").request_id == "q2"

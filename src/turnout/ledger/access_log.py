@@ -3,8 +3,9 @@
 Envoy's `json_format` for the ledger:
 
     {"start_time": "%START_TIME(%s.%6f)%", "request_id": "%REQ(X-REQUEST-ID)%", "stamp": "%REQ(X-TURNOUT-ASSIGNED)%",
-     "id": "%RESP(X-TURNOUT-ID)%", "code": "%RESPONSE_CODE%", "duration_ms": "%DURATION%", "host": "%REQ(:AUTHORITY)%",
-     "flags": "%RESPONSE_FLAGS%", "cluster": "%UPSTREAM_CLUSTER%"}
+     "id": "%RESP(X-TURNOUT-ID)%", "code": "%RESPONSE_CODE%", "host": "%REQ(:AUTHORITY)%", "flags": "%RESPONSE_FLAGS%",
+     "duration_us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%", "duration_ms": "%DURATION%",
+     "cluster": "%UPSTREAM_CLUSTER%"}
 
 Absent values are null or "-"; numbers may come as strings. `time_us`, or an ISO 8601 `start_time`, are taken too.
 """
@@ -36,7 +37,7 @@ def parse(line: bytes, *, place: str) -> GatewayRequest:
     return GatewayRequest(
         request_id=str(fields.get("request_id", place)),
         time_us=_time_us(fields),
-        duration_us=round(_number(fields, "duration_ms") * 1_000),
+        duration_us=round(_number(fields, "duration_us") or _number(fields, "duration_ms") * 1_000),
         code=int(_number(fields, "code")),
         stamp=_text(fields, "stamp"),
         prediction_id=_text(fields, "id"),

@@ -8,14 +8,25 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from turnout.embedded.gateway import filters, matching
 from turnout.embedded.supervision import ports
 
-__all__ = ["ACCESS_LOG_FORMAT", "Backend", "Rule", "bootstrap", "cluster", "cluster_name", "endpoints", "route_table"]
+__all__ = [
+    "ACCESS_LOG_FORMAT",
+    "Backend",
+    "Mirror",
+    "Rule",
+    "bootstrap",
+    "cluster",
+    "cluster_name",
+    "endpoints",
+    "hashed",
+    "route_table",
+]
 
 Object = dict[str, Any]
 
@@ -25,7 +36,8 @@ ACCESS_LOG_FORMAT = {
     "stamp": "%REQ(X-TURNOUT-ASSIGNED)%",
     "id": "%RESP(X-TURNOUT-ID)%",
     "code": "%RESPONSE_CODE%",
-    "duration_ms": "%DURATION%",
+    "duration_us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+    "duration_ms": "%DURATION%",  # also of a request whose client went away before its answer's end
     "host": "%REQ(:AUTHORITY)%",
     "flags": "%RESPONSE_FLAGS%",
     "cluster": "%UPSTREAM_CLUSTER%",
@@ -48,6 +60,7 @@ _RETRY: Object = {
 }
 _PLENTY = 1_000_000  # Envoy's own limits (three retries at a time, for one) are made for fleets of proxies
 _STATS = ({"suffix": "version_text"}, {"suffix": "update_rejected"}, {"prefix": "http.gateway.downstream_rq_active"})
+_MILLION, _HASHED = 1_000_000, "/hashed"
 _UPSTREAM_IDLE = "3s"  # below the keep-alive of the servers behind us, so that no request meets a closing connection
 
 
@@ -59,22 +72,52 @@ class Backend:
     weight: int
     filters: tuple[Object, ...] = ()
 
+    def hashed(self) -> Backend:
+        """The same backend, its endpoint chosen by the hash of a request."""
+        return self if self.cluster is None else replace(self, cluster=hashed(self.cluster))
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Who gets copies of a rule's requests, and of how many in a million."""
+
+    cluster: str
+    millionths: int = _MILLION
+
+    @classmethod
+    def of(cls, cluster: str, mirror: Object) -> Mirror:
+        """As a RequestMirror filter says: a percentage, a fraction, or all."""
+        if "percent" in mirror:
+            return cls(cluster, mirror["percent"] * _MILLION // 100)
+        if fraction := mirror.get("fraction"):
+            return cls(cluster, fraction["numerator"] * _MILLION // fraction.get("denominator", 100))
+        return cls(cluster)
+
 
 @dataclass(frozen=True)
 class Rule:
-    """One match of one rule of a route, with everything that follows from it."""
+    """One match of one rule of a route, with everything that follows from it.
+
+    With a `hash_policy` the hash chooses the backend (and, in a `hashed` cluster, its endpoint), without one chance.
+    """
 
     name: str
     match: Object
     filters: tuple[Object, ...]
     backends: tuple[Backend, ...]
-    mirrors: tuple[str, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
     timeouts: Mapping[str, str] | None = None
+    hash_policy: tuple[Object, ...] = ()
 
 
 def cluster_name(namespace: str, service: str, port: int) -> str:
     """The cluster of a Service's port."""
     return f"{namespace}/{service}/{port}"
+
+
+def hashed(cluster: str) -> str:
+    """The same endpoints as of a cluster, chosen among by the hash of a request."""
+    return f"{cluster}{_HASHED}"
 
 
 def bootstrap(*, port: int, folder: Path) -> Object:
@@ -108,7 +151,7 @@ def cluster(name: str, endpoints_file: Path) -> Object:
         "name": name,
         "type": "EDS",
         "eds_cluster_config": {"service_name": name, "eds_config": _watched(endpoints_file)},
-        "lb_policy": "LEAST_REQUEST",
+        "lb_policy": "MAGLEV" if name.endswith(_HASHED) else "LEAST_REQUEST",
         "connect_timeout": "1s",
         "circuit_breakers": {"thresholds": [limits]},
         "typed_extension_protocol_options": {
@@ -153,21 +196,27 @@ def _route(rule: Rule) -> Object:
         return {**route, "direct_response": {"status": 500}}
     action: Object = {
         "weighted_clusters": {"clusters": [_weighted(backend) for backend in rule.backends]},
+        **({"hash_policy": list(rule.hash_policy)} if rule.hash_policy else {}),
         "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
         "retry_policy": _RETRY,
         **filters.rewrite(rule.filters, rule.match),
         **_timeout(rule.timeouts or {}),
     }
+    if rule.hash_policy:
+        action["weighted_clusters"]["use_hash_policy"] = True
     if rule.mirrors:
-        action["request_mirror_policies"] = [
-            {"cluster": mirror, "disable_shadow_host_suffix_append": True} for mirror in rule.mirrors
-        ]
+        action["request_mirror_policies"] = [_mirrored(mirror) for mirror in rule.mirrors]
     return {**route, "route": action}
 
 
 def _weighted(backend: Backend) -> Object:
-    """Envoy draws a number for each request, so this is a random draw, never a rota."""
+    """Without a hash Envoy draws a number for each request, so this is a random draw, never a rota."""
     return {"name": backend.cluster or "missing", "weight": backend.weight, **filters.headers(backend.filters)}
+
+
+def _mirrored(mirror: Mirror) -> Object:
+    fraction = {"default_value": {"numerator": mirror.millionths, "denominator": "MILLION"}}
+    return {"cluster": mirror.cluster, "disable_shadow_host_suffix_append": True, "runtime_fraction": fraction}
 
 
 def _timeout(timeouts: Mapping[str, str]) -> Object:

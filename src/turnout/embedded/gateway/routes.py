@@ -11,8 +11,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from turnout.embedded.gateway import envoy, resolving, xds
-from turnout.embedded.gateway.resolving import Resolved, World
+from turnout.embedded.gateway import attaching, conditions, envoy, policies, resolving, xds
+from turnout.embedded.gateway.references import World
+from turnout.embedded.gateway.resolving import Resolved
 from turnout.embedded.serving import pods, rollouts
 from turnout.embedded.store import Key, Store
 from turnout.embedded.supervision.processes import Phase, Supervisor
@@ -27,7 +28,8 @@ Object = dict[str, Any]
 EVERYTHING: Key = ("HTTPRoute", "", "*")  # there is one key: the route table is one
 PROCESS = "turnout.dev/process"  # on a Service: the system process behind it
 
-_KINDS = frozenset({"HTTPRoute", "Service", "Pod", "Gateway"})
+_POLICY, _GRANT = "BackendTrafficPolicy", "ReferenceGrant"
+_KINDS = frozenset({"HTTPRoute", "Service", "Pod", "Gateway", "Namespace", _POLICY, _GRANT})
 _RETRY_S = 0.05
 
 _Identity = tuple[str, int]  # uid and generation: one text of a route
@@ -58,13 +60,16 @@ class RouteReconciler:
     def reconcile(self, key: Key) -> float | None:
         """Publish, then report; again soon when Envoy has not answered."""
         world = self._world()
-        found = [(route, resolving.parents(route, world)) for route in self._store.list("HTTPRoute")]
-        resolved = [(resolving.resolve(route, world), parents) for route, parents in found if parents]
-        taken = [entry for entry, parents in resolved if any(is_taken for _, is_taken in parents)]
+        routes = self._store.list("HTTPRoute")
+        found = [(route, attaching.parents(route, world)) for route in routes]
+        resolved = [resolving.resolve(route, parents, world) for route, parents in found if parents]
+        taken = [entry for entry in resolved if entry.hosts]
         runs = self._publish(taken, world)
         overlapping = resolving.overlaps(taken)
-        for entry, parents in resolved:
-            self._report(entry, parents, overlapping=overlapping.get(entry.key, ""))
+        for entry in resolved:
+            self._report(entry, overlapping=overlapping.get(entry.key, ""))
+        for policy in world.policies:
+            self._report_policy(policy, world, routes)
         return None if runs else _RETRY_S
 
     # What there is
@@ -75,6 +80,12 @@ class RouteReconciler:
         return World(
             gateways={_key(gateway): gateway for gateway in self._store.list("Gateway")},
             services=services,
+            namespaces={
+                namespace["metadata"]["name"]: namespace["metadata"].get("labels") or {}
+                for namespace in self._store.list("Namespace")
+            },
+            grants=self._store.list(_GRANT),
+            policies=self._store.list(_POLICY),
             listening={
                 envoy.cluster_name(*key, int(entry["port"])): self._endpoints(service, ready)
                 for key, service in services.items()
@@ -126,7 +137,7 @@ class RouteReconciler:
         return self._try(good, world) and runs
 
     def _try(self, routes: Sequence[Resolved], world: World) -> bool:
-        wanted = xds.Configuration(hosts=resolving.table(routes), clusters=world.listening)
+        wanted = xds.Configuration.of(resolving.table(routes), listening=world.listening)
         self._served |= wanted.listening  # old and new, until Envoy has taken the new
         runs = self._publisher.publish(wanted)
         self._served = wanted.listening
@@ -142,22 +153,30 @@ class RouteReconciler:
                 self._publisher.forget()
             self._envoy_pid = pid
 
-    def _report(self, entry: Resolved, parents: Sequence[tuple[Object, bool]], *, overlapping: str) -> None:
+    def _report(self, entry: Resolved, *, overlapping: str) -> None:
         refused = self._refused.get(_identity(entry), "")
         found = [
-            (parent, resolving.conditions(entry, is_taken=is_taken, overlapping=overlapping, refused=refused))
-            for parent, is_taken in parents
+            (parent.reference, conditions.conditions(entry, parent, overlapping=overlapping, refused=refused))
+            for parent in entry.parents
         ]
+        self._write("HTTPRoute", entry.route, conditions.with_parents(entry.route, found))
+
+    def _report_policy(self, policy: Object, world: World, routes: Sequence[Object]) -> None:
+        found = policies.conditions(policy, world, routes)
+        self._write(_POLICY, policy, conditions.with_ancestors(policy, found))
+
+    def _write(self, kind: str, seen: Object, wanted: Object) -> None:
+        """Write the status of what was seen; if it has changed since, the next look will."""
+        if wanted == seen:
+            return
+        metadata = seen["metadata"]
 
         def change(current: Object) -> Object:
-            if current["metadata"]["generation"] != entry.route["metadata"]["generation"]:
-                return current  # the next look has this one
-            return resolving.with_status(current, found)
+            is_same = current["metadata"]["generation"] == metadata["generation"]
+            return {**current, "status": wanted["status"]} if is_same else current
 
-        namespace, name = entry.key
-        if resolving.with_status(entry.route, found) != entry.route:
-            with contextlib.suppress(NotFound):
-                self._store.mutate("HTTPRoute", name, namespace, change, status=True)
+        with contextlib.suppress(NotFound):
+            self._store.mutate(kind, metadata["name"], metadata["namespace"], change, status=True)
 
 
 def _identity(entry: Resolved) -> _Identity:

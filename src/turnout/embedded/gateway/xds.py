@@ -43,6 +43,13 @@ class Configuration:
     hosts: Mapping[str, Sequence[envoy.Rule]] = field(default_factory=dict)
     clusters: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, hosts: Mapping[str, Sequence[envoy.Rule]], *, listening: Mapping[str, frozenset[int]]) -> Configuration:
+        """The clusters of all Services, and those that rules with a hash need beside them."""
+        named = {backend.cluster for rules in hosts.values() for rule in rules for backend in rule.backends}
+        hashed = {envoy.hashed(name): found for name, found in listening.items() if envoy.hashed(name) in named}
+        return cls(hosts=hosts, clusters={**listening, **hashed})
+
     @property
     def listening(self) -> frozenset[int]:
         """Every port that may get a request."""
