@@ -88,11 +88,11 @@ def trace(
     prediction: Annotated[str, typer.Argument(help="Id of a prediction (header x-turnout-id).")], json: Json = False
 ) -> None:
     """Follow a prediction back: version, run, snapshot, source files and commit, and the decision that put it there."""
-    from turnout import lineage
     from turnout.kube import client, discovery
+    from turnout.lineage import tracing
 
     kube = client.connect()
-    found = lineage.trace(prediction, ledger=_ledger(), kube=kube, mlflow_uri=discovery.discover(kube).mlflow_uri)
+    found = tracing.trace(prediction, ledger=_ledger(), kube=kube, mlflow_uri=discovery.discover(kube).mlflow_uri)
     if json:
         print_json(found.as_dict())
         return

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from turnout import lineage
 from turnout.kube.client import Kube
 from turnout.ledger.client import LedgerClient
+from turnout.lineage import tracing
 
 __all__ = ["table", "trace", "verdict"]
 
@@ -55,7 +55,7 @@ def trace(result: Mapping[str, Any], console: Console, *, kube: Kube, ledger: Le
     if not found:
         return
     console.print(f"\n[bold]turnout trace {found[0]['id']}[/]")
-    traced = lineage.trace(found[0]["id"], ledger=ledger, kube=kube, mlflow_uri=mlflow_uri)
+    traced = tracing.trace(found[0]["id"], ledger=ledger, kube=kube, mlflow_uri=mlflow_uri)
     for row in traced.rows():
         console.print(f"  {row['what']:<12} {row['which']}  [dim]{row['detail']}[/]", soft_wrap=True)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from turnout.spec.loading import json_schema, load, loads
 from turnout.spec.model import (
+    PREDICTION_KEY,
     ROW_KEY,
     Candidate,
     ChampionGate,
@@ -21,6 +22,7 @@ from turnout.spec.model import (
     ColumnType,
     Gates,
     ModelSpec,
+    ReplayGate,
     Serving,
     Source,
     Split,
@@ -29,6 +31,7 @@ from turnout.spec.model import (
 )
 
 __all__ = [
+    "PREDICTION_KEY",
     "ROW_KEY",
     "Candidate",
     "ChampionGate",
@@ -37,6 +40,7 @@ __all__ = [
     "ColumnType",
     "Gates",
     "ModelSpec",
+    "ReplayGate",
     "Serving",
     "Source",
     "Split",

@@ -6,13 +6,18 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
+from turnout import times
+from turnout.errors import InputError
 from turnout.spec import text
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "LEDGER_SCHEME",
+    "PREDICTION_KEY",
     "REGRESSION_METRICS",
     "ROW_KEY",
     "Candidate",
@@ -22,6 +27,7 @@ __all__ = [
     "ColumnType",
     "Gates",
     "ModelSpec",
+    "ReplayGate",
     "Serving",
     "Source",
     "Split",
@@ -32,6 +38,11 @@ __all__ = [
 
 ROW_KEY = "_row"
 """Name of the key that is made when the spec names none: the row's position, from 0."""
+
+LEDGER_SCHEME = "ledger://"
+
+PREDICTION_KEY = "_prediction"
+"""Name of the key that rows out of the ledger have: their prediction's id, and for several rows the row's number."""
 
 Task = Literal["classification", "regression"]
 ColumnType = Literal["int", "float", "string", "bool", "datetime"]
@@ -59,16 +70,55 @@ Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 Name = Annotated[str, Strict(), Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
 
 
+def _moment(written: str) -> str:
+    try:
+        times.parse_us(written)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return written
+
+
+Moment = Annotated[str, Strict(), AfterValidator(_moment)]
+
+
 class _Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(_Block):
-    """One table: a CSV or Parquet file, several of them by a pattern such as `days/*.csv`, or a folder of them."""
+    """One table: a CSV or Parquet file, several of them by a pattern such as `days/*.csv`, or a folder of them.
+
+    Or what the ledger knows: `ledger://digits` are the labelled predictions of that endpoint (of a namespace:
+    `ledger://shop/digits`), inputs by column and the true label. Sources are joined on the keys; one that is appended
+    adds rows instead, and what the ledger holds is always appended.
+    """
 
     name: Name
-    path: Text = Field(description="Relative to model.yaml, absolute, or s3://bucket/key.")
+    path: Text = Field(description="Relative to model.yaml, absolute, s3://bucket/key, or ledger://endpoint.")
+    append: Flag | None = Field(default=None, description="Add rows to the joined table instead of columns.")
+    since: Moment | None = Field(default=None, description="Of a ledger source: only predictions from then on.")
+    until: Moment | None = Field(default=None, description="Of a ledger source: only predictions before then.")
+    versions: tuple[Text, ...] | None = Field(
+        default=None, min_length=1, description="Of a ledger source: only predictions of these versions."
+    )
     separator: Annotated[str, Strict(), Field(min_length=1, max_length=1)] = ","
+
+    @property
+    def is_ledger(self) -> bool:
+        """Whether its rows are labelled predictions."""
+        return self.path.startswith(LEDGER_SCHEME)
+
+    @property
+    def is_appended(self) -> bool:
+        """Whether it adds rows; else it adds columns to the rows of the others."""
+        return self.is_ledger or bool(self.append)
+
+    @property
+    def ledger_place(self) -> tuple[str, str]:
+        """Namespace and endpoint that a ledger source names."""
+        parts = urlsplit(self.path)
+        endpoint = parts.path.strip("/")
+        return (parts.netloc, endpoint) if endpoint else ("default", parts.netloc)
 
 
 class Column(_Block):
@@ -130,12 +180,24 @@ class ChampionGate(_Block):
     alpha: Annotated[Number, Field(gt=0, le=0.5)] = 0.05
 
 
+class ReplayGate(_Block):
+    """The last requests that the endpoint answered, asked again of the candidate before it gets a live one."""
+
+    requests: Annotated[Whole, Field(ge=1, le=100_000)] = 1000
+    max_disagreement: Share | None = Field(
+        default=None,
+        description="Share of rows on which the candidate may answer otherwise than the champion; of values: their "
+        "mean difference in standard deviations. Absent: it is reported only.",
+    )
+
+
 class Gates(_Block):
     """What a model must show before it is registered."""
 
     enabled: Flag = True
     minimum: Number | None = Field(default=None, description="Of the metric, on the test part.")
     champion: ChampionGate = ChampionGate()
+    replay: ReplayGate | None = Field(default=None, description="Absent: nothing is replayed.")
 
 
 class Serving(_Block):
@@ -169,7 +231,8 @@ class ModelSpec(_Block):
     @property
     def key_columns(self) -> tuple[str, ...]:
         """The columns that identify a row of the instance table; never empty."""
-        return self.keys or (ROW_KEY,)
+        keys = self.keys or (ROW_KEY,)
+        return (*keys, PREDICTION_KEY) if any(source.is_ledger for source in self.sources) else keys
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of this name.
@@ -190,6 +253,11 @@ class ModelSpec(_Block):
         """The same spec with every relative source path made absolute below `root`."""
         sources = tuple(source.model_copy(update={"path": _rooted(source.path, root)}) for source in self.sources)
         return self.model_copy(update={"sources": sources})
+
+    def learning(self) -> dict[str, Any]:
+        """What of the spec decides which model comes out of a snapshot; the snapshot stands for the sources."""
+        chosen = {"label", "task", "drop", "split", "candidates", "folds", "metric"}
+        return {"keys": list(self.key_columns), **self.model_dump(mode="json", include=chosen)}
 
     def dump(self) -> str:
         """The spec as YAML with everything in it, so that `loads` of it gives an equal spec."""

@@ -6,16 +6,19 @@ else is wrong; every rule therefore stays silent about data of a shape that the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS, matches
+from turnout.spec.model import CLASSIFICATION_METRICS, LEDGER_SCHEME, REGRESSION_METRICS, matches
 from turnout.spec.text import Path, Problem
 
 __all__ = ["check", "did_you_mean", "items", "mapping"]
 
 _METRICS = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
+_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_LEDGER_PLACE = re.compile(rf"{LEDGER_SCHEME}({_NAME}/)?{_NAME}")
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -29,6 +32,7 @@ def check(data: dict[str, Any]) -> Iterator[Problem]:
     """Every mistake between fields."""
     yield from _names_given_twice(data, "sources")
     yield from _names_given_twice(data, "candidates")
+    yield from _sources(data)
     yield from _keys(data)
     yield from _label(data)
     yield from _metric(data)
@@ -60,6 +64,37 @@ def _names_given_twice(data: dict[str, Any], block: str) -> Iterator[Problem]:
             yield Problem((block, index, "name"), f"'{name}' is also the name of {block}[{seen[name]}]")
 
 
+def _sources(data: dict[str, Any]) -> Iterator[Problem]:
+    sources = [mapping(source) for source in items(data.get("sources"))]
+    for index, source in enumerate(sources):
+        if not _is_ledger(source):
+            for field in ("since", "until", "versions"):
+                if source.get(field) is not None:
+                    yield Problem(
+                        ("sources", index, field), f"only a {LEDGER_SCHEME} source has predictions to choose from"
+                    )
+            continue
+        if not _LEDGER_PLACE.fullmatch(str(source["path"])):
+            wanted = f"{LEDGER_SCHEME}endpoint or {LEDGER_SCHEME}namespace/endpoint was wanted"
+            yield Problem(("sources", index, "path"), f"{wanted}, found '{source['path']}'")
+        if source.get("append") is False:
+            yield Problem(
+                ("sources", index, "append"), "what the ledger holds are rows; it has no keys to be joined on"
+            )
+    if sources and all(map(_is_appended, sources)) and not any(map(_is_ledger, sources)):
+        yield Problem(
+            ("sources", 0, "append"), "there is nothing to append to; one source at least must be the table itself"
+        )
+
+
+def _is_ledger(source: dict[str, Any]) -> bool:
+    return isinstance(source.get("path"), str) and str(source["path"]).startswith(LEDGER_SCHEME)
+
+
+def _is_appended(source: dict[str, Any]) -> bool:
+    return _is_ledger(source) or source.get("append") is True
+
+
 def _keys(data: dict[str, Any]) -> Iterator[Problem]:
     keys = items(data.get("keys"))
     for index, key in enumerate(keys):
@@ -67,7 +102,8 @@ def _keys(data: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(("keys", index), f"'{key}' is named twice")
         if isinstance(key, str) and any(matches(key, str(pattern)) for pattern in items(data.get("drop"))):
             yield Problem(("keys", index), f"'{key}' is also in drop; a key is never a feature and need not be dropped")
-    if not keys and len(items(data.get("sources"))) > 1:
+    joined = [source for source in items(data.get("sources")) if not _is_appended(mapping(source))]
+    if not keys and len(joined) > 1:
         yield Problem(("keys",), "several sources are joined on keys; name at least one column that all of them have")
 
 

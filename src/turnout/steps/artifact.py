@@ -33,6 +33,7 @@ __all__ = [
     "digest_of",
     "load",
     "missing_features",
+    "parse",
     "read",
     "write",
 ]
@@ -67,9 +68,14 @@ class Manifest:
     labels: tuple[int | str, ...]
 
     @property
+    def is_block(self) -> bool:
+        """Whether all features travel in one tensor, a column each; else each has a tensor of its own."""
+        return len(self.inputs) == 1 and self.inputs[0].shape[-1] == len(self.features)
+
+    @property
     def feature_types(self) -> dict[str, str]:
         """Datatype by feature: what a table must have to be asked of this model."""
-        if len(self.inputs) == 1 and self.inputs[0].shape[-1] == len(self.features) != 1:
+        if self.is_block:
             return dict.fromkeys(self.features, self.inputs[0].datatype)
         return {feature: tensor.datatype for feature, tensor in zip(self.features, self.inputs, strict=True)}
 
@@ -107,12 +113,9 @@ def read(folder: Path, *, expected: str = "") -> Manifest:
     """
     try:
         found = digest(folder / MANIFEST)
-        content = orjson.loads((folder / MANIFEST).read_bytes())
-        manifest = _parsed(content)
+        manifest = parse((folder / MANIFEST).read_bytes(), origin=str(folder / MANIFEST))
     except FileNotFoundError as error:
         raise ModelError(f"{folder} has no {MANIFEST}: not a model artifact") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / MANIFEST} is not a manifest of format {_FORMAT}: {error}") from error
     if expected and found != expected:
         raise ModelError(f"{folder / MANIFEST} is not the registered one: wanted {expected}, found {found}")
     for name, wanted in manifest.files.items():
@@ -123,15 +126,24 @@ def read(folder: Path, *, expected: str = "") -> Manifest:
     return manifest
 
 
-def _parsed(content: Any) -> Manifest:
-    return Manifest(
-        task=content["task"],
-        files=content["files"],
-        inputs=tuple(_tensor(item) for item in content["inputs"]),
-        outputs=tuple(_tensor(item) for item in content["outputs"]),
-        features=tuple(content["features"]),
-        labels=tuple(content["labels"]),
-    )
+def parse(content: bytes, *, origin: str) -> Manifest:
+    """The manifest in the bytes of a `model.json`.
+
+    Raises:
+        ModelError: they are none.
+    """
+    try:
+        said = orjson.loads(content)
+        return Manifest(
+            task=said["task"],
+            files=said["files"],
+            inputs=tuple(_tensor(item) for item in said["inputs"]),
+            outputs=tuple(_tensor(item) for item in said["outputs"]),
+            features=tuple(said["features"]),
+            labels=tuple(said["labels"]),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ModelError(f"{origin} is not a manifest of format {_FORMAT}: {error}") from error
 
 
 def _tensor(item: Any) -> Tensor:

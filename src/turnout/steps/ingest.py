@@ -1,8 +1,9 @@
-"""Sources into a snapshot: read, check, set bad rows aside, join, name by content."""
+"""Sources into a snapshot: read, check, set bad rows aside, join, unite, name by content."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,57 +11,107 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from turnout.errors import DataError
-from turnout.spec import ROW_KEY, ModelSpec
+from turnout.errors import DataError, Unavailable
+from turnout.spec import PREDICTION_KEY, ROW_KEY, ColumnType, ModelSpec, Source
 from turnout.spec.model import matches
 from turnout.spec.rules import did_you_mean
-from turnout.steps import checking, joining, quarantine, reading, snapshots
+from turnout.steps import checking, feedback, finding, joining, logical, quarantine, reading, snapshots, uniting
+from turnout.steps.finding import Found
 from turnout.steps.joining import Clean
+from turnout.steps.logged import OpenBooks
 from turnout.steps.quarantine import BadCell, BadRow, Tally
 from turnout.steps.reading import SourceTable
 from turnout.steps.snapshots import Snapshot, SourceFile
 
 __all__ = ["ingest"]
 
+_NOTHING = hashlib.sha256(b"").hexdigest()
 
-def ingest(spec: ModelSpec, *, snapshot: Path, quarantined: Path) -> Snapshot:
+
+def ingest(spec: ModelSpec, *, snapshot: Path, quarantined: Path, books: OpenBooks | None = None) -> Snapshot:
     """Make the snapshot folder, and the file of the rows that were set aside (written also when the run stops).
+
+    `books` opens the ledger for a spec that has a source there.
 
     Raises:
         DataError: a file, a column or the key is missing or of the wrong kind, or too many rows are bad.
+        Unavailable: the spec has a source in the ledger, which does not answer.
     """
     with TemporaryDirectory(prefix="turnout-ingest-") as scratch:
-        sources = [reading.read(source, checks=spec.checks, scratch=Path(scratch)) for source in spec.sources]
+        sources, empty = _read(spec, scratch=Path(scratch), books=books)
         _have_the_columns(spec, sources)
         bad = {source.name: _bad_cells(source, spec) for source in sources}
-        joined = joining.join([_clean(source, bad[source.name], spec) for source in sources], spec.key_columns)
-        for name, rows in joined.unmatched.items():
-            bad[name] += [BadCell(int(row), ", ".join(spec.keys), "a partner in every source", "") for row in rows]
-        tallies = [_tally(source, bad[source.name], spec.keys) for source in sources]
+        table = _instance_table(spec, sources, bad)
+        tallies = [_tally(source, bad[source.name], spec.key_columns) for source in sources]
     count = quarantine.write(quarantined, tallies)
     quarantine.complain(tallies, max_bad_rows=spec.checks.max_bad_rows, all_of_them=quarantined)
-    rows = joined.table.num_rows
+    rows = table.num_rows
     if rows < spec.checks.min_rows or not rows:
         raise DataError(f"{rows} rows are left to learn from, {max(1, spec.checks.min_rows)} are needed (min_rows)")
     files = tuple(file for source, tally in zip(sources, tallies, strict=True) for file in _lineage(source, tally))
     return snapshots.write(
-        snapshot, joined.table, keys=spec.key_columns, label=spec.label, sources=files, quarantined=count
+        snapshot, table, keys=spec.key_columns, label=spec.label, sources=(*files, *empty), quarantined=count
     )
 
 
+def _read(spec: ModelSpec, *, scratch: Path, books: OpenBooks | None) -> tuple[list[SourceTable], list[SourceFile]]:
+    """The sources with rows; and those in the ledger that have none yet, which is no mistake where others have some."""
+    sources: list[SourceTable] = []
+    empty: list[SourceFile] = []
+    kinds: dict[str, ColumnType] = {}
+    for source in sorted(spec.sources, key=lambda source: source.is_appended):
+        found = _found(source, spec, scratch=scratch, books=books)
+        if not found:
+            empty.append(SourceFile(source.name, source.path, _NOTHING, 0, 0))
+            continue
+        table = reading.read(source, found, checks=spec.checks, kinds=kinds if source.is_appended else {})
+        if not source.is_appended:
+            kinds |= _kinds(table.table, spec)
+        sources.append(table)
+    if not sources:
+        names = ", ".join(source.path for source in spec.sources)
+        raise DataError(f"there are no labelled predictions yet to learn from in {names}")
+    return sources, empty
+
+
+def _found(source: Source, spec: ModelSpec, *, scratch: Path, books: OpenBooks | None) -> list[Found]:
+    if not source.is_ledger:
+        return finding.find(source, scratch)
+    if books is None:
+        raise Unavailable(f"source {source.name} ({source.path}): no ledger is known here")
+    fetched = feedback.fetch(source, label=spec.label, books=books(), scratch=scratch)
+    return [fetched] if fetched else []
+
+
+def _kinds(table: Any, spec: ModelSpec) -> dict[str, ColumnType]:
+    """What columns of appended rows are read as. A feature whose first values were whole may go on with fractions."""
+    kinds = {name: logical.kind_of(table.column(name).type) for name in table.column_names}
+    fixed = (*spec.key_columns, spec.label)
+    return {name: kind for name, kind in kinds.items() if kind and (kind != "int" or name in fixed)}
+
+
+def _instance_table(spec: ModelSpec, sources: Sequence[SourceTable], bad: dict[str, list[BadCell]]) -> Any:
+    """Joined, then united; rows without a partner are added to the bad ones."""
+    is_appended = {source.name: source.is_appended for source in spec.sources}
+    cleans = _cleans(sources, bad, spec)
+    joinable = [clean for clean in cleans if not is_appended[clean.name]]
+    base = None
+    if joinable:
+        joined = joining.join(joinable, spec.keys or (ROW_KEY,))
+        base = joined.table
+        for name, rows in joined.unmatched.items():
+            bad[name] += [BadCell(int(row), ", ".join(spec.keys), "a partner in every source", "") for row in rows]
+    if not any(is_appended.values()):
+        return base
+    return uniting.unite(base, [clean for clean in cleans if is_appended[clean.name]], spec=spec)
+
+
 def _have_the_columns(spec: ModelSpec, sources: Sequence[SourceTable]) -> None:
-    """Every key in every source, the label in one, and everything that a rule names in some."""
+    """Every key in every source of files, the label in one, and everything that a rule names in some."""
+    ledgers = {source.name for source in spec.sources if source.is_ledger}
     for source in sources:
-        for key in spec.keys:
-            if key not in source.table.column_names:
-                raise _missing(f"key {key}", key, [source])
-            if pa.types.is_floating(source.table.column(key).type):
-                raise DataError(
-                    f"source {source.name} ({source.files[0].address}), column {key}: fractions cannot identify a row; "
-                    f"say what the key is in checks.columns.{key}.type"
-                )
-        if ROW_KEY in source.table.column_names and not spec.keys:
-            raise DataError(f"source {source.name}: column {ROW_KEY} has the name of the key that is made; rename it")
+        if source.name not in ledgers:
+            _has_keys(source, spec)
     known = {name for source in sources for name in source.table.column_names}
     if spec.label not in known:
         raise _missing(f"label {spec.label}", spec.label, sources)
@@ -68,6 +119,20 @@ def _have_the_columns(spec: ModelSpec, sources: Sequence[SourceTable]) -> None:
         for name in names:
             if not any(matches(column, name) for column in known):
                 raise _missing(f"column {name} (named in {where})", name, sources)
+
+
+def _has_keys(source: SourceTable, spec: ModelSpec) -> None:
+    for key in spec.keys:
+        if key not in source.table.column_names:
+            raise _missing(f"key {key}", key, [source])
+        if pa.types.is_floating(source.table.column(key).type):
+            raise DataError(
+                f"source {source.name} ({source.files[0].address}), column {key}: fractions cannot identify a row; "
+                f"say what the key is in checks.columns.{key}.type"
+            )
+    made = set(spec.key_columns) - set(spec.keys)
+    for name in sorted(made & set(source.table.column_names)):
+        raise DataError(f"source {source.name}: column {name} has the name of the key that is made; rename it")
 
 
 def _missing(what: str, name: str, sources: Sequence[SourceTable]) -> DataError:
@@ -84,14 +149,18 @@ def _bad_cells(source: SourceTable, spec: ModelSpec) -> list[BadCell]:
     return [*source.bad, *broken]
 
 
-def _clean(source: SourceTable, bad: Sequence[BadCell], spec: ModelSpec) -> Clean:
-    """The source without its bad rows; where the spec names no key, a row's position becomes one."""
-    good = np.ones(source.rows, dtype=bool)
-    good[[cell.row for cell in bad]] = False
-    table = source.table
-    if not spec.keys:
-        table = table.append_column(ROW_KEY, pa.array(np.arange(source.rows)))
-    return Clean(source.name, table.filter(pa.array(good)), np.flatnonzero(good))
+def _cleans(sources: Sequence[SourceTable], bad: Mapping[str, Sequence[BadCell]], spec: ModelSpec) -> list[Clean]:
+    """The sources without their bad rows; where the spec names no key, a row's position in the files becomes one."""
+    cleans, position = [], 0
+    for source in sources:
+        good = np.ones(source.rows, dtype=bool)
+        good[[cell.row for cell in bad[source.name]]] = False
+        table = source.table
+        if not spec.keys and PREDICTION_KEY not in table.column_names:
+            table = table.append_column(ROW_KEY, pa.array(np.arange(position, position + source.rows)))
+            position += source.rows
+        cleans.append(Clean(source.name, table.filter(pa.array(good)), np.flatnonzero(good)))
+    return cleans
 
 
 def _tally(source: SourceTable, bad: Sequence[BadCell], keys: tuple[str, ...]) -> Tally:
@@ -109,7 +178,7 @@ def _tally(source: SourceTable, bad: Sequence[BadCell], keys: tuple[str, ...]) -
 
 
 def _key(table: Any, row: int, keys: tuple[str, ...]) -> str:
-    return ", ".join(f"{key}={table.column(key)[row].as_py()}" for key in keys)
+    return ", ".join(f"{key}={table.column(key)[row].as_py()}" for key in keys if key in table.column_names)
 
 
 def _lineage(source: SourceTable, tally: Tally) -> list[SourceFile]:

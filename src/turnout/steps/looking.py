@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from turnout.errors import InputError
 from turnout.spec import Checks, ColumnType, Source, Task
 from turnout.spec.rules import did_you_mean
-from turnout.steps import logical, reading
+from turnout.steps import finding, logical, reading
 
 __all__ = ["Facts", "Look", "look"]
 
@@ -77,7 +77,7 @@ def look(path: Path, label: str) -> Look:
     separator = _separator(path)
     with TemporaryDirectory() as scratch:
         source = Source(name="data", path=str(path), separator=separator)
-        read = reading.read(source, checks=Checks(), scratch=Path(scratch))
+        read = reading.read(source, finding.find(source, Path(scratch)), checks=Checks())
     facts = {name: _facts(name, read.table.column(name)) for name in read.table.column_names}
     if label not in facts:
         near = did_you_mean(label, list(facts))

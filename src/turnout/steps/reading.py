@@ -7,9 +7,10 @@ Every row remembers the file and line that it came from, so that a complaint can
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from turnout.steps.finding import Found
 from turnout.steps.quarantine import BadCell
 
 __all__ = ["File", "SourceTable", "read"]
+
+NO_KINDS: Mapping[str, ColumnType] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,15 @@ class _Part:
         return finding.kind(self.file.local) == "csv"
 
 
-def read(source: Source, *, checks: Checks, scratch: Path) -> SourceTable:
-    """All files of a source as one table; `scratch` receives what must be fetched first.
+def read(
+    source: Source, found: Sequence[Found], *, checks: Checks, kinds: Mapping[str, ColumnType] = NO_KINDS
+) -> SourceTable:
+    """These files of a source as one table; `kinds` are those of columns for which the spec does not say one.
 
     Raises:
         DataError: a file is missing, empty, damaged, or has other columns than the first; it is named.
     """
-    parts = [_read_file(found, source) for found in finding.find(source, scratch)]
+    parts = [_read_file(one, source) for one in found]
     names = parts[0].table.column_names
     for part in parts[1:]:
         _same_columns(parts[0], part, source.name)
@@ -96,6 +101,8 @@ def read(source: Source, *, checks: Checks, scratch: Path) -> SourceTable:
     bad: list[BadCell] = []
     for name in names:
         raw, kind = _settled(name, parts, checks.rule(name), source.name)
+        if checks.rule(name).type is None:
+            kind = kinds.get(name, kind)
         made = logical.to_kind(raw, kind)
         columns[name] = made.values
         wrong = [int(row) for row in np.flatnonzero(made.failed)]
