@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from bench.decision import errors, power
+from bench.decision import errors, kinds, labels, power, rollouts
 from bench.decision.rows import Row, publish
 
 BARS = {
@@ -17,6 +17,13 @@ BARS = {
     "bar5": power.bar5,
     "bar6": power.bar6,
     "bar7": power.bar7,
+    "bar8": rollouts.bar8,
+    "bar9": labels.bar9,
+    "bar10": labels.bar10,
+    "bar11": kinds.bar11,
+    "bar12": kinds.bar12,
+    "bar13": kinds.bar13,
+    "bar14": rollouts.bar14,
 }
 
 

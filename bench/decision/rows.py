@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.rows import OUT
 
-__all__ = ["Direction", "Row", "exact", "mean", "publish", "rate"]
+__all__ = ["Direction", "Row", "exact", "mean", "median", "publish", "rate"]
 
 Direction = Literal["<=", ">="]
 _TOLERANCE = 3.0  # Monte Carlo standard errors
@@ -53,6 +53,14 @@ def mean(bar: str, name: str, values: np.ndarray, target: float, direction: Dire
     """A mean over repetitions."""
     error = float(np.std(values) / math.sqrt(len(values)))
     return Row(bar, name, target, direction, float(np.mean(values)), len(values), error, **more)  # type: ignore[arg-type]
+
+
+def median(bar: str, name: str, values: np.ndarray, target: float, direction: Direction = "<=", **more: object) -> Row:
+    """A median; its error is half the distance of the order statistics one standard deviation of their rank apart."""
+    ranks = np.clip(0.5 + np.array([-0.5, 0.5]) / math.sqrt(len(values)), 0.0, 1.0)
+    low, high = np.quantile(values, ranks)
+    error = float(high - low) / 2
+    return Row(bar, name, target, direction, float(np.median(values)), len(values), error, **more)  # type: ignore[arg-type]
 
 
 def exact(bar: str, name: str, value: float, target: float, direction: Direction = "<=", **more: object) -> Row:

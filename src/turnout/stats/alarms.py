@@ -15,6 +15,9 @@ from turnout.stats.betting import CEILING, Restarts, ScoreBet, uniform_bets
 
 __all__ = [
     "ALARM_ALPHA",
+    "ODDS",
+    "ODDS_WEIGHTS",
+    "RESTARTS",
     "DelayAlarm",
     "LabelRatioAlarm",
     "SampleRatioAlarm",
@@ -24,8 +27,10 @@ __all__ = [
 ]
 
 ALARM_ALPHA = 0.001
-_RESTARTS = Restarts(first=0.8, every=10_000, horizon=10.0)
-_ODDS = tuple(math.exp(sign * x) for x in (0.8, 0.4, 0.2, 0.1) for sign in (-1, 1))
+RESTARTS = Restarts(first=0.9, every=10_000, horizon=10.0)
+# Small mismatches take longest to be seen: they get the larger part of the stake.
+ODDS = tuple(math.exp(sign * x) for x in (0.8, 0.4, 0.2, 0.1) for sign in (-1, 1))
+ODDS_WEIGHTS = (0.05, 0.05, 0.1, 0.1, 0.15, 0.15, 0.2, 0.2)
 _BETS = uniform_bets([0.1 * 2**j for j in range(6)])
 
 
@@ -38,27 +43,27 @@ class SampleRatioAlarm:
     """
 
     def __init__(self) -> None:
-        self._wealth = [_RESTARTS.first / len(_ODDS)] * len(_ODDS)
+        self._wealth = [RESTARTS.first * weight for weight in ODDS_WEIGHTS]
         self._restarted = 0
         self._n = 0
 
     @property
     def evidence(self) -> float:
         """The e-value."""
-        return _RESTARTS.cash(self._restarted) + sum(self._wealth)
+        return RESTARTS.cash(self._restarted) + sum(self._wealth)
 
     def update(self, *, assigned: bool, share: float) -> None:
         """One assignment, labelled or not."""
         other = 1.0 - share
         self._wealth = [
             min(w * ((odds if assigned else 1.0) / (share * odds + other)), CEILING)
-            for odds, w in zip(_ODDS, self._wealth, strict=True)
+            for odds, w in zip(ODDS, self._wealth, strict=True)
         ]
         self._n += 1
-        if self._n >= (self._restarted + 1) * _RESTARTS.every:
+        if self._n >= (self._restarted + 1) * RESTARTS.every:
             self._restarted += 1
-            stake = _RESTARTS.cash(self._restarted - 1) - _RESTARTS.cash(self._restarted)
-            self._wealth = [w + stake / len(_ODDS) for w in self._wealth]
+            stake = RESTARTS.cash(self._restarted - 1) - RESTARTS.cash(self._restarted)
+            self._wealth = [w + stake * weight for weight, w in zip(ODDS_WEIGHTS, self._wealth, strict=True)]
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs, as JSON values."""
@@ -75,7 +80,7 @@ class _TwoSided:
     """The kernel of the verdicts, bet both ways on an indicator that should not depend on the version."""
 
     def __init__(self) -> None:
-        self._tests = [ScoreBet(sign=sign, bets=_BETS, restarts=_RESTARTS) for sign in (-1, +1)]
+        self._tests = [ScoreBet(sign=sign, bets=_BETS, restarts=RESTARTS) for sign in (-1, +1)]
 
     @property
     def evidence(self) -> float:

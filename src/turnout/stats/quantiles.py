@@ -7,9 +7,10 @@ from typing import Any, Self
 
 from turnout.stats.betting import ERROR_BETS, ScoreBet
 
-__all__ = ["LatencyTest"]
+__all__ = ["LEVELS", "STEP", "LatencyTest"]
 
-_LEVELS = (0.5, 0.9, 0.95, 0.99)
+LEVELS = (0.5, 0.9, 0.95, 0.99)
+STEP = 0.05  # of the quantile itself, per request of the champion
 
 
 class LatencyTest:
@@ -29,7 +30,7 @@ class LatencyTest:
     def __init__(self, *, ratio: float, tolerance_us: float = 0.0) -> None:
         self._ratio = ratio
         self._tolerance_us = tolerance_us
-        self._tests = [ScoreBet(sign=-1, bets=ERROR_BETS) for _ in _LEVELS]
+        self._tests = [ScoreBet(sign=-1, bets=ERROR_BETS) for _ in LEVELS]
         self._quantiles: list[float] = []
 
     @property
@@ -41,7 +42,7 @@ class LatencyTest:
         """One answered request, in assignment order."""
         scaled = max(duration_us - self._tolerance_us, 0.0) / self._ratio if assigned else duration_us
         if not self._quantiles:
-            self._quantiles = [max(scaled, 1.0)] * len(_LEVELS)
+            self._quantiles = [max(scaled, 1.0)] * len(LEVELS)
             return
         for test, quantile in zip(self._tests, self._quantiles, strict=True):
             test.update(y=float(scaled <= quantile), assigned=assigned, share=share)
@@ -50,9 +51,9 @@ class LatencyTest:
 
     def _learn(self, duration_us: float) -> None:
         """Stochastic approximation with steps in proportion to the value, so that no unit has to be known."""
-        for j, level in enumerate(_LEVELS):
+        for j, level in enumerate(LEVELS):
             quantile = self._quantiles[j]
-            step = 0.05 * quantile
+            step = STEP * quantile
             self._quantiles[j] = max(quantile + step * (level if duration_us > quantile else level - 1.0), 1.0)
 
     def state(self) -> dict[str, Any]:
