@@ -22,6 +22,7 @@ class FakeLedger:
         self.arrivals: Counter[str] = Counter()
         self.posts: list[dict[str, Any]] = []
         self.late: list[str] = []
+        self.withdrawn: set[str] = set()
         self.status = 200
         self.answer: bytes | None = None
         self.reject: set[str] = set()
@@ -29,6 +30,9 @@ class FakeLedger:
         self.poison = b""  # a batch that contains this is refused as a whole
         self._watermarks: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._going = threading.Event()
+        self._going.set()
+        self.held = 0  # posts that wait for `release`
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -50,6 +54,19 @@ class FakeLedger:
     def is_final(self) -> bool:
         return bool(self.last().get("final"))
 
+    def hold(self) -> None:
+        """Answer nobody until `release`, as a ledger does that hangs."""
+        self._going.clear()
+
+    def release(self) -> None:
+        self._going.set()
+        self.held = 0
+
+    def wait(self, body: bytes) -> None:
+        if not self._going.is_set() and b'"events":[]' not in body:
+            self.held += 1
+            self._going.wait(20.0)
+
     def take(self, body: bytes) -> tuple[int, bytes]:
         with self._lock:
             if self.status != 200 or self.answer is not None:
@@ -68,6 +85,7 @@ class FakeLedger:
             if event["id"] not in self.events and event["time_us"] <= self._watermarks.get(post["log"], 0):
                 self.late.append(event["id"])
             self.events[event["id"]] = event
+        self.withdrawn |= set(post.get("withdrawn", ()))
         self._watermarks[post["log"]] = max(self._watermarks.get(post["log"], 0), post["watermark_us"])
         self.posts.append({**post, "events": len(post["events"])})
         return orjson.dumps({"accepted": len(post["events"]) - len(rejected), "duplicates": 0, "rejected": rejected})
@@ -88,6 +106,7 @@ def _handler(ledger: FakeLedger) -> type[BaseHTTPRequestHandler]:
             elif self.path != "/v1/events":
                 self._reply(404, b"{}")
             else:
+                ledger.wait(body)
                 self._reply(*ledger.take(body))
 
         def _reply(self, status: int, body: bytes) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,11 +153,18 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**inherited, **(extra or {})}
 
 
-def start(folder: Path, stderr: Path, flags: Iterable[str], environment: Mapping[str, str] | None = None) -> Predictor:
-    """Start a predictor and wait until it answers."""
+def start(
+    folder: Path,
+    stderr: Path,
+    flags: Iterable[str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    prefix: Sequence[str] = (),
+) -> Predictor:
+    """Start a predictor (below the command `prefix`) and wait until it answers."""
     with stderr.open("a") as errors:
         process = subprocess.Popen(
-            command(folder, *flags),
+            [*prefix, *command(folder, *flags)],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

@@ -10,6 +10,7 @@ import pytest
 from tests.predictor.ledgers import FakeLedger
 from turnout.errors import InputError, Unavailable
 from turnout.predictor import outbox
+from turnout.predictor.gaps import Gap
 from turnout.predictor.identity import Identity
 from turnout.predictor.ledger_connection import LedgerConnection
 from turnout.predictor.outbox import REJECTED_FILE, Outbox
@@ -25,7 +26,7 @@ def log(tmp_path: Path, identity: Identity) -> PredictionLog:
 
 @pytest.fixture
 def box(log: PredictionLog, identity: Identity, ledger: FakeLedger, token_file: Path) -> Outbox:
-    return Outbox(log.folder, identity, LedgerConnection(ledger.url, str(token_file), timeout_s=5.0))
+    return Outbox(log.folder, identity, LedgerConnection(ledger.url, str(token_file), timeout_s=5.0), log.gaps)
 
 
 def fill(log: PredictionLog, *ids: str) -> None:
@@ -124,6 +125,45 @@ def test_a_record_that_spoils_its_batch_is_found_and_set_aside(
     assert sorted(ledger.events) == [*"abcdfgh"]
     assert "refused with 422" in rejected(log)[0]["reason"]
     assert box.rejected == 1
+
+
+def test_gaps_are_told_before_what_is_later_and_then_forgotten(
+    log: PredictionLog, box: Outbox, ledger: FakeLedger
+) -> None:
+    fill(log, "a")
+    lost = log.gaps.add(Gap(log.sealed_until_us + 1, log.sealed_until_us + 2, 2))
+    log.seal()
+    fill(log, "b")
+    box.ship()
+
+    told = [post for post in ledger.posts if post.get("dropped")]
+    assert [post["dropped"] for post in told] == [[{"from_us": lost.from_us, "to_us": lost.to_us, "events": 2}]]
+    assert told[0]["watermark_us"] < ledger.events["a"]["time_us"]
+    assert log.gaps.pending() == []
+    assert not box.ship()
+
+
+def test_gaps_that_the_ledger_does_not_take_are_told_again(log: PredictionLog, box: Outbox, ledger: FakeLedger) -> None:
+    log.gaps.add(Gap(1, 2, 2))
+    ledger.status = 503
+    with pytest.raises(Unavailable):
+        box.ship()
+    ledger.status = 200
+
+    assert box.ship()
+    assert ledger.last()["dropped"] == [{"from_us": 1, "to_us": 2, "events": 2}]
+
+
+def test_what_is_set_aside_does_not_fill_the_disk(
+    log: PredictionLog, box: Outbox, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "REJECTED_BYTES", 100)
+    ledger.reject = set("abcdef")
+    fill(log, *"abcdef")
+    box.ship()
+
+    assert box.rejected == 6
+    assert len(rejected(log)) < 6
 
 
 def test_an_empty_segment_is_cleared_away(log: PredictionLog, box: Outbox, ledger: FakeLedger) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+import subprocess
 import sys
 import threading
 import time
@@ -12,9 +14,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.ledger.processes import LedgerProcess
 from tests.predictor import models
 from tests.predictor.ledgers import FakeLedger
-from tests.predictor.processes import Predictor, ended, eventually, post
+from tests.predictor.processes import Predictor, command, ended, eventually, post, start
+from turnout.ledger.client import LedgerClient
+from turnout.predictor.recording import DURABILITIES
 
 pytestmark = pytest.mark.e2e
 
@@ -169,23 +174,120 @@ class Load:
             return  # killed
 
 
-def test_killed_under_load_every_answered_prediction_is_delivered(
-    launch: Launch, iris: models.Artifact, ledger: FakeLedger, token_file: Path, tmp_path: Path
-) -> None:
-    environment = recording(tmp_path / "log", ledger, token_file)
-    clients, answered = 4, []
-    for deaths in range(3):
-        served = launch(iris, environment=environment)
+def killed_under_load(launch: Callable[[], Predictor], *, deaths: int, clients: int = 4) -> list[str]:
+    """Kill a predictor under load at random points, several times; the ids of what was answered."""
+    answered: list[str] = []
+    for death in range(deaths):
+        served, enough = launch(), random.randint(50, 600)
         load = Load(served, clients)
-        eventually(lambda load=load: len(load.answered) > 300)
+        eventually(lambda load=load, enough=enough: len(load.answered) > enough, timeout_s=60.0)
         served.kill()
         load.join()
         answered += load.answered
-        assert len(set(answered)) == len(answered), f"an id was given twice before death {deaths}"
-    last = launch(iris, environment=environment)
+        assert len(set(answered)) == len(answered), f"an id was given twice before death {death}"
+    return answered
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_killed_under_load_every_answered_prediction_is_delivered(
+    launch: Launch, iris: models.Artifact, ledger: FakeLedger, token_file: Path, tmp_path: Path, durability: str
+) -> None:
+    def again() -> Predictor:
+        environment = recording(tmp_path / "log", ledger, token_file)
+        return launch(iris, f"--durability={durability}", environment=environment)
+
+    answered = killed_under_load(again, deaths=3)
+    last = again()
     eventually(lambda: set(answered) <= set(ledger.events))
 
     assert last.stop() == 0
     # What is there beyond the answered ones was under way at a kill: at most one request per client.
-    assert len(set(ledger.events) - set(answered)) <= 3 * clients
+    assert len(set(ledger.events) - set(answered)) <= 3 * 4
+    assert ledger.late == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_killed_fifty_times_a_real_ledger_has_every_answered_prediction_once(
+    launch: Launch, iris: models.Artifact, tmp_path: Path, durability: str
+) -> None:
+    real = LedgerProcess(tmp_path)
+    environment = {
+        "POD_NAME": "digits-v4-predictor-abcde",
+        "TURNOUT_LEDGER_URL": real.url,
+        "TURNOUT_LEDGER_TOKEN_FILE": str(tmp_path / "ledger.token"),
+        "TURNOUT_PREDICTION_LOG_DIR": str(tmp_path / "log"),
+        "TURNOUT_PREDICTION_DURABILITY": durability,
+    }
+    answered = killed_under_load(lambda: launch(iris, environment=environment), deaths=50)
+    assert launch(iris, environment=environment).stop(timeout_s=60.0) == 0
+    recorded = recorded_by(real.client)
+    real.stop()
+
+    assert len(set(recorded)) == len(recorded)
+    assert set(answered) <= set(recorded)
+    assert len(set(recorded) - set(answered)) <= 50 * 4
+
+
+def recorded_by(client: LedgerClient) -> list[str]:
+    """The ids of all predictions that a ledger has."""
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = client.predictions(limit=1000, cursor=cursor or None)
+        found += [prediction["id"] for prediction in page["predictions"]]
+        cursor = page["cursor"]
+    return found
+
+
+def test_acked_answers_what_the_ledger_has_and_nothing_while_it_is_away(
+    launch: Launch, iris: models.Artifact, ledger: FakeLedger, token_file: Path, tmp_path: Path
+) -> None:
+    served = launch(iris, "--durability=acked", environment=recording(tmp_path / "log", ledger, token_file))
+    first = served.call("POST", "/v2/models/digits/infer", V2)
+    assert first.status == 200
+    assert list(ledger.events) == [first.headers["x-turnout-id"]]
+    ledger.status = 503
+    refused = served.call("POST", "/v1/models/digits:predict", V1)
+
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    assert "not recorded: the ledger does not acknowledge" in refused.error
+    assert "x-turnout-id" not in refused.headers
+    assert served.call("POST", "/v1/models/digits:predict", b"{}").status == 400
+    ledger.status = 200
+    eventually(lambda: served.call("POST", "/v1/models/digits:predict", V1).status == 200)
+    assert b'state="refused"} ' in served.get("/metrics").body
+
+
+def test_acked_without_a_ledger_does_not_start(iris: models.Artifact) -> None:
+    found = ended(*command(iris.folder, "--model_name=digits-v4", "--durability=acked"))
+
+    assert found.returncode == 2
+    assert "InputError: durability acked: wanted --ledger_url and --log_dir" in found.stderr
+
+
+def test_on_a_full_disk_predictions_go_on_and_the_ledger_is_told_what_is_lost(
+    iris: models.Artifact, ledger: FakeLedger, token_file: Path, tmp_path: Path
+) -> None:
+    """On a file system of its own that is really full: 64 KiB, in a mount namespace that ends with the process."""
+    (tmp_path / "disk").mkdir()
+    ledger.status = 503
+    script = f'mount -t tmpfs -o size=64k none {tmp_path / "disk"} || exit 77; exec "$@"'
+    inside = ["unshare", "-rm", "sh", "-c", script, "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    environment = recording(tmp_path / "disk", ledger, token_file)
+    flags = ("--model_name=digits-v4", "--endpoint=digits", f"--digest={iris.digest}")
+    served = start(iris.folder, tmp_path / "stderr", flags, environment, prefix=inside)
+    try:
+        ids = answers(served, 400)
+        assert "No space left on device" in served.stderr
+        ledger.status = 200
+        lost = eventually(lambda: [gap for post in ledger.posts for gap in post.get("dropped", ())])
+        assert served.stop() == 0
+    finally:
+        served.kill()
+
+    assert 0 < sum(gap["events"] for gap in lost) == len(set(ids) - set(ledger.events))
     assert ledger.late == []

@@ -138,7 +138,7 @@ class PredictionLog:
         self._size = 0
         self._opened_us = 0
         self._events = 0  # records in the open segment
-        self._counts: dict[int, int] = {}  # and in the closed ones of this process, by their first time
+        self._closed: dict[int, Gap] = {}  # what would be lost with a closed one of this process, by its first time
         self._gap: Gap | None = None  # still growing
         self._trimmed_us = 0
         # A clock that was set back between two lives of the log must not make its times fall.
@@ -211,35 +211,25 @@ class PredictionLog:
         self._gap = self.gaps.add(lost, extending=self._gap)
 
     def _trim(self, now_us: int) -> None:
-        """Give up the oldest segments beyond the bounds, each as a gap from its first record to the next segment."""
+        """Give up the oldest segments beyond the bounds, each as a gap from its first to its last record."""
         found = segments(self.folder, until_us=self.sealed_until_us)
         sizes = dict(_sizes(found))
-        self._counts = {s.first_us: self._counts[s.first_us] for s in found if s.first_us in self._counts}
+        self._closed = {s.first_us: self._closed[s.first_us] for s in found if s.first_us in self._closed}
         excess = sum(sizes.values()) + self._size - self._bounds.max_bytes
         oldest_us = now_us - int(self._bounds.max_age_s * 1e6)
-        ends_us = [segment.first_us - 1 for segment in found[1:]] + [self.sealed_until_us]
-        for segment, last_us in zip(found, ends_us, strict=False):
-            if excess <= 0 and last_us >= oldest_us:
+        for segment in found:
+            if excess <= 0 and segment.first_us >= oldest_us:
                 return
             excess -= sizes.get(segment, 0)
-            gap = Gap(segment.first_us, last_us, self._count(segment))
+            gap = self._closed.get(segment.first_us) or _read_extent(segment)
             if self.gaps.replace(segment.path, gap):
                 _log.error("%s: %d records waited too long for the ledger and are lost", self.folder, gap.events)
-
-    def _count(self, segment: Segment) -> int:
-        """How many records a closed segment has; those of an earlier process must be read."""
-        if segment.first_us in self._counts:
-            return self._counts[segment.first_us]
-        try:
-            return len(read_records(segment.path))
-        except FileNotFoundError:  # shipped since it was listed
-            return 0
 
     def _close_file(self) -> None:
         if self._file >= 0:
             with contextlib.suppress(OSError):  # some file systems say only here that the disk is full
                 os.close(self._file)
-            self._counts[self._opened_us] = self._events
+            self._closed[self._opened_us] = Gap(self._opened_us, self._times.last_us, self._events)
             self._file = -1
             self._size = self._events = 0
 
@@ -332,6 +322,16 @@ def read_identity(folder: Path) -> Identity:
         return Identity(**{key: str(document[key]) for key in ("namespace", "endpoint", "version", "pod")})
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: wanted namespace, endpoint, version and pod, found {document}") from error
+
+
+def _read_extent(segment: Segment) -> Gap:
+    """What would be lost with a segment of an earlier process."""
+    try:
+        records = read_records(segment.path)
+    except FileNotFoundError:  # shipped since it was listed
+        records = []
+    last_us = _time_us(records[-1]) if records else 0
+    return Gap(segment.first_us, max(segment.first_us, last_us), len(records))
 
 
 def _last_time_us(folder: Path) -> int:
