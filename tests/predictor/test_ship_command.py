@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,16 @@ def test_a_folder_that_is_no_log_is_said_to_be_none(  # the folder exists or not
 def test_a_url_that_is_none_is_wrong_use(left_behind: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ship.main([f"--log_dir={left_behind}", "--ledger_url=nonsense"], {}) == 2
     assert "ledger_url: wanted http://host:port" in capsys.readouterr().err
+
+
+def test_the_logs_of_all_workers_are_delivered_each_under_its_name(
+    left_behind: Path, identity: Identity, ledger: FakeLedger, token_file: Path
+) -> None:
+    worker = PredictionLog(left_behind / "worker-1", replace(identity, pod=f"{identity.pod}.worker-1"))
+    worker.append([("c", b'"rows":1}')])
+    worker.close()
+
+    assert ship.main(flags(left_behind, ledger, token_file), {}) == 0
+    assert sorted(ledger.events) == ["a", "b", "c"]
+    ended = {post["log"] for post in ledger.posts if post["final"]}
+    assert ended == {"digits-v4-predictor-abcde", "digits-v4-predictor-abcde.worker-1"}

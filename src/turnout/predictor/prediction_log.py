@@ -30,6 +30,7 @@ from turnout.predictor.gaps import Gap, Gaps
 from turnout.predictor.identity import Identity
 
 __all__ = [
+    "IDENTITY_FILE",
     "Bounds",
     "NoLog",
     "PredictionLog",

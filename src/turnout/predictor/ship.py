@@ -1,7 +1,7 @@
 """Ships what a dead Pod left behind: `python -m turnout.predictor.ship --log_dir ... --ledger_url ...`.
 
 One shot: delivers the remaining segments, tells the ledger that this log has ended, and ends. It refuses to touch the
-log of a living process.
+log of a living process. A Pod with several workers or versions has a log in the folder and one in each subfolder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from turnout.predictor.arguments import read_environment
 from turnout.predictor.identity import Identity
 from turnout.predictor.ledger_connection import LedgerConnection
 from turnout.predictor.outbox import Outbox
-from turnout.predictor.prediction_log import lock, read_identity
+from turnout.predictor.prediction_log import IDENTITY_FILE, lock, read_identity
 
 __all__ = ["main", "ship"]
 
@@ -28,13 +28,13 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.
     """The exit code: 0 all delivered, 1 not now (another try may work), 2 wrong use."""
     found = _parser(environment).parse_args(argv)
     try:
-        identity = _identity(found)
         ledger = LedgerConnection(found.ledger_url, found.ledger_token_file)
-        delivered = ship(found.log_dir, identity, ledger, timeout_s=found.timeout_s)
+        for folder, identity in _logs(found):
+            delivered = ship(folder, identity, ledger, timeout_s=found.timeout_s)
+            print(f"turnout.predictor.ship: {identity.pod}: {delivered} records delivered, log ended")
     except TurnoutError as error:
         print(f"turnout.predictor.ship: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"turnout.predictor.ship: {identity.pod}: {delivered} records delivered, log ended")
     return 0
 
 
@@ -70,6 +70,15 @@ def _retried(action: Callable[[], object], *, timeout_s: float) -> None:
                 raise
         time.sleep(wait_s)
         wait_s *= 2
+
+
+def _logs(found: argparse.Namespace) -> Iterator[tuple[Path, Identity]]:
+    """Every log in the folder, its own first."""
+    others = sorted(path.parent for path in found.log_dir.glob(f"*/{IDENTITY_FILE}"))
+    if not others or (found.log_dir / IDENTITY_FILE).exists():
+        yield found.log_dir, _identity(found)
+    for folder in others:
+        yield folder, read_identity(folder)
 
 
 def _identity(found: argparse.Namespace) -> Identity:

@@ -17,7 +17,8 @@ __all__ = ["Progress", "Shippers"]
 
 _LIMIT_S = 60.0
 _LEDGER = "TURNOUT_LEDGER_URL"
-_IDENTITY, _SEGMENTS = "log.json", "*.ndjson"  # the files of turnout.predictor.prediction_log
+# The files of turnout.predictor.prediction_log, in the folder and in one subfolder for every other worker.
+_IDENTITY, _LEFT = "log.json", ("*.ndjson", "*.gap")
 
 
 class Progress(Enum):
@@ -61,8 +62,8 @@ class Shippers:
         return Progress.DONE
 
     def _begin(self, process: str, folder: Path, *, ended_well: bool) -> Progress:
-        is_empty = not any(path.stat().st_size for path in folder.glob(_SEGMENTS))
-        if (is_empty and ended_well) or not (folder / _IDENTITY).exists():
+        is_empty = not any(path for pattern in _LEFT for path in folder.rglob(pattern))
+        if (is_empty and ended_well) or not any(folder.rglob(_IDENTITY)):
             shutil.rmtree(folder, ignore_errors=True)
             return Progress.DONE
         if _LEDGER not in self._environment:
