@@ -10,7 +10,14 @@ from components._image import IMAGE
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 def register(
-    spec: str, run: str, job: str, commit: str, best: Input[Model], snapshot: Input[Dataset], report: Input[HTML]
+    spec: str,
+    run: str,
+    job: str,
+    commit: str,
+    image: str,
+    best: Input[Model],
+    snapshot: Input[Dataset],
+    report: Input[HTML],
 ) -> NamedTuple("Version", [("version", str), ("digest", str), ("uri", str)]):
     """Register the model in MLflow and put its artifact into the artifact store. The same run registers once.
 
@@ -19,6 +26,7 @@ def register(
         run: Id of the run that the version belongs to; empty for the id of this KFP job.
         job: Id of this KFP job.
         commit: Commit of the code, empty when it is not known.
+        image: The image that the pipeline's steps name.
         best: The chosen model, from evaluate.
         snapshot: The instance table that it learned from.
         report: The evaluation as a page.
@@ -40,8 +48,10 @@ def register(
         specs.loads(spec, deep=False),
         best=Path(best.path),
         report=Path(report.path),
-        lineage=Lineage(run=run or job, snapshot=Path(snapshot.path), commit=commit),
+        lineage=Lineage(run=run or job, snapshot=Path(snapshot.path), job=job, commit=commit, image=image),
         mlflow_uri=addresses.mlflow_uri,
         artifacts_url=addresses.artifacts_url,
     )
+    if made.mismatch:
+        print(f"not reproducible: {made.mismatch}")
     return (made.version, made.digest, made.uri)

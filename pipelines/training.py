@@ -2,6 +2,7 @@
 
 from kfp import dsl
 
+from components._image import IMAGE
 from components.deploy import deploy
 from components.evaluate import evaluate
 from components.featurize import featurize
@@ -38,6 +39,7 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
             run=run,
             job=job,
             commit=commit,
+            image=IMAGE,
             best=judged.outputs["best"],
             snapshot=read.outputs["snapshot"],
             report=judged.outputs["report"],

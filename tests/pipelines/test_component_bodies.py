@@ -104,7 +104,7 @@ def test_tables_become_a_served_version(tmp_path: Path, kube: Objects, monkeypat
     assert passed is True
     assert best.metadata["candidate"] == "logistic"
     assert len(confusion.metadata["confusionMatrix"]["rows"]) == 3
-    version, digest, uri = register.python_func(flow.spec, "", "job-7", "c0ffee", best, snapshot, report)
+    version, digest, uri = register.python_func(flow.spec, "", "job-7", "c0ffee", "image:1", best, snapshot, report)
     assert (version, uri) == ("digits-v1", f"{(tmp_path / 'artifacts').as_uri()}/models/digits/v1")
     asked = []
     monkeypatch.setattr(deploying, "smoke_test", lambda name, **_: asked.append(name))

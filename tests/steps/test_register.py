@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
 from tests.steps.learning import BAYES, FOREST, numbers, spec_of, trained
-from turnout.errors import Conflict, ModelError, Unavailable
+from turnout import spec as specs
+from turnout.errors import Conflict, DataError, ModelError, NotFound, TurnoutError, Unavailable
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, snapshots
+from turnout.steps import artifact, provenance, snapshots
 from turnout.steps.evaluate import evaluate, take
 from turnout.steps.evaluate_report import render
 from turnout.steps.register import Lineage, Registered, register
@@ -35,7 +38,9 @@ class Shop:
             self.spec(name),
             best=self.folder / best,
             report=self.folder / "report",
-            lineage=Lineage(run=run, snapshot=self.folder / "snapshot", commit="c0ffee"),
+            lineage=Lineage(
+                run=run, snapshot=self.folder / "snapshot", job=f"job-{run}", commit="c0ffee", image="image:1"
+            ),
             mlflow_uri=more.get("mlflow_uri", self.mlflow_uri),
             artifacts_url=self.artifacts.as_uri(),
         )
@@ -59,18 +64,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
         found = evaluate(spec, models=[folder / name], test=folder / "test.parquet", champion=None)
         take(found, to=folder / best)
     (folder / "report").write_text(render(found, spec=spec))
-    snapshot = snapshots.Snapshot(
-        id="snap-1",
-        digest="sha256:1",
-        rows=240,
-        columns={"a": "float"},
-        keys=("id",),
-        label="kind",
-        sources=(snapshots.SourceFile("table", "/data/table.csv", "ab12", 240, 0),),
-        quarantined=0,
-    )
-    (folder / "snapshot").mkdir()
-    (folder / "snapshot" / "snapshot.json").write_bytes(orjson.dumps(snapshot))
+    table = pa.table({"id": [1, 2], "a": [1.0, 2.0], "kind": [0, 1]})
+    sources = (snapshots.SourceFile("table", "/data/table.csv", "ab12", 240, 0),)
+    snapshots.write(folder / "snapshot", table, keys=("id",), label="kind", sources=sources, quarantined=0)
     digest = artifact.digest(folder / "best" / "model.json")
     return Shop(folder, f"sqlite:///{folder}/mlflow.db", folder / "artifacts", digest)
 
@@ -88,7 +84,7 @@ def test_everything_that_trace_needs_is_in_the_tags(shop: Shop) -> None:
     version = shop.client.get_model_version("tagged", "1")
     assert {name: version.tags[f"turnout.{name}"] for name in ("run", "snapshot", "commit", "digest", "gate")} == {
         "run": "run-1",
-        "snapshot": "snap-1",
+        "snapshot": snapshots.read(shop.folder / "snapshot").id,
         "commit": "c0ffee",
         "digest": shop.digest,
         "gate": "passed",
@@ -177,3 +173,77 @@ def test_an_mlflow_server_that_does_not_answer_is_named_without_its_password(
     with pytest.raises(Unavailable, match=r"MLflow at http://127\.0\.0\.1") as caught:
         shop.register("run-1", name="away", mlflow_uri="http://somebody:secret@127.0.0.1:9")
     assert "secret" not in str(caught.value)
+
+
+def test_what_a_version_was_made_of_is_kept_beside_it(shop: Shop) -> None:
+    made = shop.register("run-1", name="kept")
+    origin = provenance.read("kept-v1", artifacts_url=shop.artifacts.as_uri())
+    assert (origin.digest, origin.run, origin.job) == (made.digest, "run-1", "job-run-1")
+    assert (origin.commit, origin.image) == ("c0ffee", "image:1")
+    assert specs.loads(origin.spec, deep=False) == shop.spec("kept")
+    assert origin.environment == provenance.environment()
+    assert any(package.startswith("scikit-learn==") for package in origin.environment.packages)
+    assert set(origin.steps["train"]) == {"bayes"}
+    assert origin.steps["ingest"] == {"snapshot": origin.snapshot.digest}
+
+
+def test_the_snapshot_is_kept_once_and_comes_back_as_it_was(shop: Shop, tmp_path: Path) -> None:
+    for run in ("run-1", "run-2"):
+        shop.register(run, name="snapped")
+    origin = provenance.read("snapped-v2", artifacts_url=shop.artifacts.as_uri())
+    provenance.fetch_snapshot(origin.snapshot, artifacts_url=shop.artifacts.as_uri(), to=tmp_path / "back")
+    assert snapshots.read(tmp_path / "back") == origin.snapshot
+    assert [folder.name for folder in (shop.artifacts / "snapshots").iterdir()] == [origin.snapshot.id]
+
+
+def test_the_same_inputs_with_another_artifact_are_told(shop: Shop) -> None:
+    shop.register("run-1", name="unlike")
+    assert shop.register("run-2", name="unlike").mismatch == ""
+    made = shop.register("run-3", name="unlike", best="other")
+    assert made.mismatch == f"unlike-v1 has the same inputs and another artifact ({shop.digest})"
+    assert shop.client.get_model_version("unlike", "3").tags["turnout.mismatch"] == made.mismatch
+    assert provenance.read("unlike-v3", artifacts_url=shop.artifacts.as_uri()).mismatch == made.mismatch
+
+
+def test_the_origin_of_a_version_is_never_rewritten(shop: Shop) -> None:
+    shop.register("run-1", name="rewritten")
+    origin = provenance.read("rewritten-v1", artifacts_url=shop.artifacts.as_uri())
+    with pytest.raises(Conflict, match=r"rewritten-v1 has an origin already \(run run-1"):
+        provenance.write(replace(origin, run="run-9"), artifacts_url=shop.artifacts.as_uri())
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        (None, NotFound, "no pipeline registered it, so nobody knows what it was made of"),
+        (b"{", DataError, "is no record of a version"),
+        (b'{"format": 1}', DataError, "is no record of a version"),
+    ],
+)
+def test_a_version_without_an_origin_is_named(
+    tmp_path: Path, content: bytes | None, kind: type[TurnoutError], words: str
+) -> None:
+    if content is not None:
+        (tmp_path / "provenance" / "digits").mkdir(parents=True)
+        (tmp_path / "provenance" / "digits" / "v4.json").write_bytes(content)
+    with pytest.raises(kind, match=words):
+        provenance.read("digits-v4", artifacts_url=tmp_path.as_uri())
+
+
+def test_a_kept_snapshot_that_is_gone_or_was_changed_is_named(shop: Shop, tmp_path: Path) -> None:
+    snapshot = snapshots.read(shop.folder / "snapshot")
+    with pytest.raises(NotFound, match=rf"snapshot {snapshot.id} is not in the artifact store"):
+        provenance.fetch_snapshot(snapshot, artifacts_url=tmp_path.as_uri(), to=tmp_path / "back")
+    provenance.keep_snapshot(shop.folder / "snapshot", snapshot, artifacts_url=tmp_path.as_uri())
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "snapshots" / snapshot.id / "table.parquet")
+    with pytest.raises(DataError, match="somebody changed them"):
+        provenance.fetch_snapshot(snapshot, artifacts_url=tmp_path.as_uri(), to=tmp_path / "back")
+
+
+def test_what_differs_between_two_environments_is_said_in_words() -> None:
+    here = provenance.environment()
+    there = replace(here, python="3.11.1", packages=("numpy==1.0", *here.packages[1:]))
+    found = there.differences(here)
+    assert found[0].startswith("Python 3.11.1 there, ")
+    assert any(line.startswith("numpy 1.0 there, ") or "numpy" in line for line in found)
+    assert here.differences(here) == []

@@ -50,6 +50,11 @@ class Tried:
         """Mean cross-validated score of its best point."""
         return float(self.facts["score"])
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """What a repetition of its training must give again."""
+        return {"digest": self.facts["digest"], "score": self.score}
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -149,6 +154,7 @@ def take(evaluation: Evaluation, *, to: Path) -> None:
     comparison = asdict(evaluation.comparison) if evaluation.comparison else None
     content = {
         "candidate": evaluation.best.name,
+        "candidates": {tried.name: tried.given for tried in evaluation.tried},
         "metric": evaluation.metric,
         "rows": evaluation.rows,
         "score": asdict(evaluation.score),

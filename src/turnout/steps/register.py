@@ -19,7 +19,8 @@ import orjson
 from turnout import storage
 from turnout.errors import Conflict, NotFound
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, snapshots
+from turnout.steps import artifact, provenance, snapshots
+from turnout.steps.provenance import Provenance
 from turnout.steps.register_mlflow import Registry
 from turnout.steps.snapshots import Snapshot
 
@@ -32,20 +33,26 @@ _MOST_SOURCES = 200
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a model comes from: our run id, the folder of its snapshot, the commit of the code."""
+    """Where a model comes from: run id, the folder of its snapshot, KFP's job id, the commit of the code, the image."""
 
     run: str
     snapshot: Path
+    job: str = ""
     commit: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A version: `digits-v4`, the digest of its manifest, and the URL of its artifact."""
+    """A version: `digits-v4`, the digest of its manifest, and the URL of its artifact.
+
+    `mismatch` names a version that came of the same inputs with another digest; empty when there is none.
+    """
 
     version: str
     digest: str
     uri: str
+    mismatch: str = ""
 
 
 def register(
@@ -60,10 +67,12 @@ def register(
     """
     manifest = artifact.read(best)
     digest = artifact.digest(best / artifact.MANIFEST)
-    snapshot = snapshots.read(lineage.snapshot)
-    facts = _facts(best)
+    snapshot, ran = snapshots.read(lineage.snapshot), provenance.environment()
+    facts, inputs = _facts(best), provenance.inputs_digest(spec, snapshot, ran)
+    tags = _tags(lineage, snapshot, digest, facts) | {"turnout.inputs": inputs, "turnout.lock": ran.lock}
+    provenance.keep_snapshot(lineage.snapshot, snapshot, artifacts_url=artifacts_url)
     registry = Registry(mlflow_uri, model=spec.name, artifacts_url=storage.join(artifacts_url, "mlflow", spec.name))
-    mlflow_run = registry.run(lineage.run, tags=_tags(lineage, snapshot, digest, facts))
+    mlflow_run = registry.run(lineage.run, tags=tags)
     registry.log(
         mlflow_run,
         parameters=_parameters(spec, facts),
@@ -72,15 +81,65 @@ def register(
     )
     models = storage.join(artifacts_url, "models", spec.name)
     number = registry.version(lineage.run, mlflow_run=mlflow_run, folder=models, description=facts["gate"]["reason"])
-    uri = storage.join(models, f"v{number}")
-    _upload(best, files=(*manifest.files, artifact.MANIFEST), digest=digest, to=uri)
-    registry.finish(
-        number,
-        mlflow_run=mlflow_run,
-        tags={**_tags(lineage, snapshot, digest, facts), "turnout.uri": uri},
-        alias=_ALIAS,
+    made = Registered(
+        version=f"{spec.name}-v{number}",
+        digest=digest,
+        uri=storage.join(models, f"v{number}"),
+        mismatch=_mismatch(registry.others("turnout.inputs", inputs, but=number), spec.name, digest),
     )
-    return Registered(version=f"{spec.name}-v{number}", digest=digest, uri=uri)
+    _upload(best, files=(*manifest.files, artifact.MANIFEST), digest=digest, to=made.uri)
+    origin = _origin(spec, made, lineage, snapshot, facts, inputs=inputs, mlflow_run=mlflow_run)
+    provenance.write(origin, artifacts_url=artifacts_url)
+    more = {"turnout.uri": made.uri, "turnout.mismatch": made.mismatch}
+    registry.finish(number, mlflow_run=mlflow_run, tags=tags | more, alias=_ALIAS)
+    return made
+
+
+def _origin(
+    spec: ModelSpec,
+    made: Registered,
+    lineage: Lineage,
+    snapshot: Snapshot,
+    facts: Mapping[str, Any],
+    *,
+    inputs: str,
+    mlflow_run: str,
+) -> Provenance:
+    return Provenance(
+        version=made.version,
+        digest=made.digest,
+        inputs=inputs,
+        run=lineage.run,
+        job=lineage.job,
+        mlflow_run=mlflow_run,
+        commit=lineage.commit,
+        image=lineage.image,
+        spec=spec.dump(),
+        snapshot=snapshot,
+        environment=provenance.environment(),
+        steps=_steps(snapshot, facts),
+        mismatch=made.mismatch,
+    )
+
+
+def _steps(snapshot: Snapshot, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What each step gave; a repetition is compared with it, step by step."""
+    return {
+        "ingest": {"snapshot": snapshot.digest},
+        "featurize": facts["search"]["parts"],
+        "train": facts["candidates"],
+        "evaluate": {"candidate": facts["candidate"]},
+    }
+
+
+def _mismatch(others: Mapping[int, Mapping[str, str]], model: str, digest: str) -> str:
+    """The first version that came of the same inputs and is another model: then training was not deterministic."""
+    differing = [number for number, tags in sorted(others.items()) if tags.get("turnout.digest", digest) != digest]
+    if not differing:
+        return ""
+    return (
+        f"{model}-v{differing[0]} has the same inputs and another artifact ({others[differing[0]]['turnout.digest']})"
+    )
 
 
 def _facts(best: Path) -> dict[str, Any]:
@@ -98,7 +157,9 @@ def _tags(lineage: Lineage, snapshot: Snapshot, digest: str, facts: Mapping[str,
         "turnout.run": lineage.run,
         "turnout.snapshot": snapshot.id,
         "turnout.sources": orjson.dumps(sources).decode(),
+        "turnout.job": lineage.job,
         "turnout.commit": lineage.commit,
+        "turnout.image": lineage.image,
         "turnout.digest": digest,
         "turnout.candidate": facts["candidate"],
         "turnout.gate": "passed" if facts["gate"]["enforced"] else "off",

@@ -82,6 +82,12 @@ class Registry:
                 foreseen = int(made.version) + 1
         raise Conflict(f"{_ATTEMPTS} times somebody else registered a version of {self._model} first; try again")
 
+    def others(self, tag: str, value: str, *, but: int) -> dict[int, dict[str, str]]:
+        """The tags of the other versions that have this tag."""
+        with _translated(self._uri):
+            found = self._client.search_model_versions(f"name = '{self._model}' and tags.`{tag}` = '{value}'")
+        return {int(one.version): dict(one.tags) for one in found if int(one.version) != but}
+
     def finish(self, number: int, *, mlflow_run: str, tags: Mapping[str, str], alias: str) -> None:
         """Tag the version and its run, point the alias to it, and end the run."""
         with _translated(self._uri):

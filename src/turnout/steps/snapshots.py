@@ -26,10 +26,12 @@ from turnout.errors import DataError
 from turnout.spec import ColumnType
 from turnout.steps import logical
 
-__all__ = ["Snapshot", "SourceFile", "digest", "read", "read_table", "short_id", "write"]
+__all__ = ["FILES", "Snapshot", "SourceFile", "digest", "parse", "read", "read_table", "short_id", "write"]
 
 _FORMAT = b"turnout snapshot 1\n"
 _TABLE, _FACTS = "table.parquet", "snapshot.json"
+FILES = (_TABLE, _FACTS)
+"""What a snapshot's folder holds."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,12 @@ def read(folder: Path) -> Snapshot:
         facts = orjson.loads((folder / _FACTS).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{folder}: no snapshot is here") from error
-    sources = tuple(SourceFile(**source) for source in facts.pop("sources"))
+    return parse(facts)
+
+
+def parse(facts: Mapping[str, Any]) -> Snapshot:
+    """The facts of a snapshot out of JSON."""
+    sources = tuple(SourceFile(**source) for source in facts["sources"])
     return Snapshot(**{**facts, "sources": sources, "keys": tuple(facts["keys"])})
 
 

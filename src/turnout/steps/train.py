@@ -58,7 +58,8 @@ def train(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path
         parity=parity,
         seconds=time.perf_counter() - began,
     )
-    _write_search(out / artifact.SEARCH, trained, spec=spec, rows=part.rows)
+    learned = {"train": artifact.digest(train), "test": artifact.digest(test)}
+    _write_search(out / artifact.SEARCH, trained, spec=spec, rows=part.rows, parts=learned)
     return trained
 
 
@@ -80,7 +81,7 @@ def _frame(features: Mapping[str, Array]) -> pd.DataFrame:
     )
 
 
-def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int) -> None:
+def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int, parts: Mapping[str, str]) -> None:
     candidate, winner = spec.candidate(trained.candidate), trained.search.winner
     content = {
         "candidate": candidate.name,
@@ -89,6 +90,7 @@ def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int) -
         "folds": spec.folds,
         "seed": spec.split.seed,
         "rows": rows,
+        "parts": parts,
         "score": winner.mean,
         "sd": winner.sd,
         "parameters": {**candidate.parameters, **winner.parameters},
