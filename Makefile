@@ -4,9 +4,11 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 READY := .venv/.ready
 KEEP ?=
+BASE ?=
+TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format up down bench bench-serving lock compile clean
+.PHONY: help setup demo test test-long lint format up down bench bench-serving images images-base images-load lock compile clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +56,15 @@ bench: $(READY) ## Run the benchmarks; tables here, figures in bench/out
 
 bench-serving: $(READY) ## The predictor beside its peers (needs wrk and a C compiler; 20 minutes)
 	$(BIN)/python -m bench.serving
+
+images: ## Build the container images (BASE=, TAG=, REGISTRY=; docker, podman or buildah)
+	TAG="$(TAG)" BASE="$(BASE)" images/build.sh
+
+images-base: ## Make a base image from Debian's packages, for `make images BASE=...` (root, debootstrap, buildah)
+	images/base.sh $(BASE)
+
+images-load: ## Put the images into the kind cluster (or LOADER="COMMAND" that takes archives)
+	TAG="$(TAG)" images/load.sh
 
 lock: ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
