@@ -47,7 +47,7 @@ def test_everything_is_discovered_in_one_answer_by_who_asks_for_it(api: Api, pat
 
 
 def test_discovery_cannot_be_written(api: Api) -> None:
-    assert api.post("/apis", {}).status_code == 405
+    assert api.post("/api", {}).status_code == 405
 
 
 def test_the_openapi_index_leads_to_every_group_version(api: Api) -> None:

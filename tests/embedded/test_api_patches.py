@@ -153,7 +153,7 @@ def test_custom_kinds_know_no_strategic_patch(api: Api) -> None:
         ({"metadata": {"namespace": "other"}}, "does not match the namespace sent on the request"),
         ({"metadata": {"uid": "other"}}, "field is immutable"),
         ({"kind": "Namespace"}, "do not match those of the path"),
-        ({"metadata": None}, "the result is no object with metadata"),
+        ({"metadata": None}, "was undeterminable: name must be provided"),
         ([1], "cannot unmarshal array into Go value of type map[string]interface {}"),
     ],
 )

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 import orjson
+import yaml
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from turnout.embedded.api import discovery, errors, logs, openapi, routes, rules, verbs, watching
+from turnout.embedded.api import discovery, errors, logs, openapi, options, reading, routes, rules, verbs, watching
 from turnout.embedded.api.calls import Call, Reply
 from turnout.embedded.api.errors import ApiError
 from turnout.embedded.api.logs import ReadLog
@@ -87,7 +88,7 @@ class _Application:
     async def _dispatch(self, request: Request) -> Response:
         path = request.url.path
         if _first_step(path) in _OPEN:
-            return _open(path)
+            return _open(request)
         if path.startswith("/openapi/"):
             return await run_in_threadpool(_openapi, path)
         target = routes.resolve(path)
@@ -100,12 +101,13 @@ class _Application:
             headers={name.lower(): value for name, value in request.headers.items()},
             body=await _body(request),
         )
-        if call.method == "GET" and call.one("watch").lower() in ("true", "1"):
+        if call.method == "GET" and options.flag(call.query, "watch"):
             watch = watching.opened(call)
             return StreamingResponse(watching.stream(self._store, watch), headers={"Content-Type": "application/json"})
         if target.subresource == "log" and target.kind.kind == "Pod" and call.method == "GET":
             return await self._logs(call)
-        return _reply(await run_in_threadpool(verbs.handle, self._store, call))
+        reply = await run_in_threadpool(verbs.handle, self._store, call)
+        return _reply(reply, as_yaml=reading.wants_yaml(call))
 
     async def _logs(self, call: Call) -> Response:
         tail, follow = await run_in_threadpool(logs.wanted, self._store, call)
@@ -142,10 +144,15 @@ def _first_step(path: str) -> str:
     return path.strip("/").partition("/")[0]
 
 
-def _open(path: str) -> Response:
-    if path.strip("/") == "version":
-        return _json(discovery.VERSION)
-    return _nothing_there() if _first_step(path) == "version" else _text("ok")
+def _open(request: Request) -> Response:
+    path = request.url.path
+    if _first_step(path) != "version":
+        return _text("ok")
+    if path.strip("/") != "version":
+        return _nothing_there()
+    if request.method != "GET":
+        raise errors.method_not_allowed()
+    return _json(discovery.VERSION)
 
 
 def _openapi(path: str) -> Response:
@@ -165,7 +172,7 @@ def _undiscovered(request: Request) -> Response:
     path, accept = request.url.path, request.headers.get("accept", "")
     found = discovery.answer(path, accept)
     if found is not None:
-        if request.method != "GET":
+        if request.method != "GET" and path.strip("/") not in ("", "apis"):  # these two answer whatever the verb
             raise errors.method_not_allowed()
         aggregated = discovery.is_aggregated(path, accept)
         return _json(found, content_type=discovery.AGGREGATED if aggregated else "application/json")
@@ -174,8 +181,12 @@ def _undiscovered(request: Request) -> Response:
     return _nothing_there()
 
 
-def _reply(reply: Reply) -> Response:
-    response = _json(reply.body, code=reply.code)
+def _reply(reply: Reply, *, as_yaml: bool) -> Response:
+    if as_yaml:
+        text = yaml.dump(reply.body, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True)
+        response = Response(text, status_code=reply.code, headers={"Content-Type": "application/yaml"})
+    else:
+        response = _json(reply.body, code=reply.code)
     for warning in reply.warnings:
         quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
         response.raw_headers.append((b"warning", f'299 - "{quoted}"'.encode("latin-1", "replace")))

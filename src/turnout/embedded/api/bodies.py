@@ -16,9 +16,10 @@ import yaml
 from turnout.embedded.api import protobuf
 from turnout.embedded.api.errors import bad_request, unsupported_media_type
 
-__all__ = ["Body", "decode", "go_json_error", "read_json", "read_yaml"]
+__all__ = ["Body", "decode", "go_json_error", "read_json", "read_yaml", "summary"]
 
-_READ = ("application/json", "application/yaml")
+_READ = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
+_SUMMARY_MOST = 30  # bytes of a body that a refusal quotes
 _DEEP = 256  # levels; deeper ones are an attack, not an object
 
 
@@ -51,13 +52,23 @@ def decode(data: bytes, content_type: str) -> Body:
         ApiError: it cannot be read (400), or is in a format that nobody reads (415).
         ValueError: JSON that cannot be read; the caller words it, `go_json_error` helps.
     """
-    if "yaml" in content_type:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/yaml":
         return read_yaml(data)
-    if protobuf.MEDIA_TYPE in content_type:
+    if media_type == protobuf.MEDIA_TYPE:
         return _read_protobuf(data)
-    if content_type and "json" not in content_type:
+    if media_type not in ("", "application/json"):
         raise unsupported_media_type(_READ)
     return read_json(data)
+
+
+def summary(data: bytes) -> str:
+    """The beginning of a body as refusals quote it: JSON objects as text, everything else in hexadecimal."""
+    if not data:
+        return "<empty>"
+    more = " ..." if len(data) > _SUMMARY_MOST else ""
+    start = data[:_SUMMARY_MOST]
+    return (start.decode("utf-8", errors="replace") if start[:1] == b"{" else start.hex()) + more
 
 
 def _read_protobuf(data: bytes) -> Body:
@@ -76,7 +87,13 @@ def read_json(data: bytes) -> Body:
     Raises:
         ValueError: it is not JSON, or nested too deep.
     """
-    value = orjson.loads(data)
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        # Half of a surrogate pair is no text for orjson; Go puts the replacement character in its place.
+        if rb"\u" not in data:
+            raise
+        value = _replaced(json.loads(data))
     _refuse_depth(value)
     # The slow reader runs only when a key could stand twice: then the fast one gives fewer keys than the text has.
     if data.count(b":") == _colons(value):
@@ -123,6 +140,14 @@ _Loader.bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
 
 
+def _replaced(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_replaced(key): _replaced(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item) for item in value]
+    return re.sub(r"[\ud800-\udfff]", "\ufffd", value) if isinstance(value, str) else value
+
+
 def go_json_error(data: bytes) -> str:
     """What Go's decoder would say of a text that is not JSON."""
     try:
@@ -132,13 +157,14 @@ def go_json_error(data: bytes) -> str:
         if not rest:
             return "unexpected end of JSON input"
         char = chr(rest[0]) if 0x20 <= rest[0] < 0x7F else f"\\u{rest[0]:04x}"
-        return f"invalid character '{char}' {_expected(problem.msg)}"
+        char = {"'": "\\'", "\\": "\\\\"}.get(char, char)
+        return f"invalid character '{char}' {_expected(problem.msg, data[: problem.pos])}"
     except RecursionError:
         return "exceeded max depth"
     return "invalid character"
 
 
-def _expected(message: str) -> str:
+def _expected(message: str, before: bytes) -> str:
     if message.startswith("Expecting property name"):
         return "looking for beginning of object key string"
     if message.startswith("Expecting value"):
@@ -147,7 +173,20 @@ def _expected(message: str) -> str:
         return "after object key"
     if message.startswith("Extra data"):
         return "after top-level value"
-    return "after array element or object key:value pair" if "delimiter" in message else "in string literal"
+    if "delimiter" in message:
+        return "after array element" if _innermost(before) == "[" else "after object key:value pair"
+    return "in string literal"
+
+
+def _innermost(text: bytes) -> str:
+    """The bracket that is still open at the end of the beginning of a JSON text."""
+    opened: list[str] = []
+    for char in re.sub(r'"(?:[^"\\]|\\.)*"', "", text.decode("latin-1")):
+        if char in "[{":
+            opened.append(char)
+        elif char in "]}" and opened:
+            opened.pop()
+    return opened[-1] if opened else ""
 
 
 def _colons(value: Any) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from turnout.embedded.api.errors import Cause, bad_request, forbidden_value, invalid_value, required
 from turnout.embedded.kinds import Kind
 
-__all__ = ["causes", "check_encoding", "namespace", "prepare"]
+__all__ = ["causes", "check_encoding", "first_bad_byte", "namespace", "prepare"]
 
 Object = dict[str, Any]
 
@@ -62,11 +62,11 @@ def check_encoding(kind: Kind, obj: Object) -> None:
         try:
             base64.b64decode(value or "", validate=True)
         except (binascii.Error, TypeError, ValueError) as problem:
-            message = f"illegal base64 data at input byte {_first_bad_byte(str(value))}"
+            message = f"illegal base64 data at input byte {first_bad_byte(str(value))}"
             raise bad_request(f'{kind.kind} in version "v1" cannot be handled as a {kind.kind}: {message}') from problem
 
 
-def _first_bad_byte(text: str) -> int:
+def first_bad_byte(text: str) -> int:
     """Where Go's decoder stops: at the first strange letter, or at the start of four letters that are not four."""
     good = len(text) - len(text.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
     return good if good < len(text) else good - good % 4

@@ -33,6 +33,7 @@ __all__ = [
     "invalid_value",
     "method_not_allowed",
     "no_resource",
+    "not_acceptable",
     "not_found",
     "required",
     "status_of",
@@ -152,6 +153,11 @@ def method_not_allowed(
 ) -> ApiError:
     """405 for a verb that the resource does not have."""
     return ApiError(405, message, reason="MethodNotAllowed", details={})
+
+
+def not_acceptable(message: str) -> ApiError:
+    """406 for an answer in a form that there is not."""
+    return ApiError(406, message, reason="NotAcceptable", details={})
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:

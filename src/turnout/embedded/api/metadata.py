@@ -10,7 +10,7 @@ from typing import Any
 from turnout.embedded.api.errors import Cause, forbidden_value, invalid_value, required
 from turnout.embedded.kinds import Kind
 
-__all__ = ["causes", "generated_name", "update_causes"]
+__all__ = ["causes", "generated_name", "key_causes", "update_causes", "value_causes"]
 
 Object = dict[str, Any]
 
@@ -36,6 +36,7 @@ _VALUE_MESSAGE = (
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     f"'{_VALUE}')"
 )
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _ANNOTATIONS_MOST = 256 * 1024  # bytes, of all annotations of one object
 
 # What Kubernetes leaves in generated names: no vowels, nothing that looks like another letter.
@@ -52,11 +53,8 @@ def causes(kind: Kind, obj: Object) -> Iterator[Cause]:
     metadata = obj["metadata"]
     yield from _name(kind, metadata.get("name") or "")
     for key, value in (metadata.get("labels") or {}).items():
-        yield from _qualified("metadata.labels", key, part="name part ")
-        if len(value) > 63:
-            yield invalid_value("metadata.labels", value, "must be no more than 63 bytes")
-        if not re.fullmatch(_VALUE, value):
-            yield invalid_value("metadata.labels", value, _VALUE_MESSAGE)
+        yield from key_causes("metadata.labels", key)
+        yield from value_causes("metadata.labels", value)
     annotations = metadata.get("annotations") or {}
     for key in annotations:
         yield from _qualified("metadata.annotations", key.lower(), part="name part ", shown=key)
@@ -65,8 +63,24 @@ def causes(kind: Kind, obj: Object) -> Iterator[Cause]:
             "metadata.annotations", "FieldValueTooLong", f"Too long: may not be more than {_ANNOTATIONS_MOST} bytes"
         )
     for index, finalizer in enumerate(metadata.get("finalizers") or ()):
-        yield from _qualified(f"metadata.finalizers[{index}]", finalizer, part="name part ")
+        yield from _qualified("metadata.finalizers", finalizer, part="name part ")
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS and not kind.custom:
+            message = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid_value(f"metadata.finalizers[{index}]", finalizer, message)
     yield from _owners(metadata.get("ownerReferences") or ())
+
+
+def key_causes(field: str, key: str) -> Iterator[Cause]:
+    """What is wrong with the key of a label."""
+    return _qualified(field, key, part="name part ")
+
+
+def value_causes(field: str, value: str) -> Iterator[Cause]:
+    """What is wrong with the value of a label."""
+    if len(value) > 63:
+        yield invalid_value(field, value, "must be no more than 63 characters")
+    if not re.fullmatch(_VALUE, value):
+        yield invalid_value(field, value, _VALUE_MESSAGE)
 
 
 def update_causes(current: Object, new: Object) -> Iterator[Cause]:
@@ -90,8 +104,8 @@ def _name(kind: Kind, name: str) -> Iterator[Cause]:
         return
     is_label = kind.kind in ("Namespace", "Service")
     if len(name) > (63 if is_label else 253):
-        yield invalid_value("metadata.name", name, f"must be no more than {63 if is_label else 253} bytes")
-    if is_label and "." in name:
+        yield invalid_value("metadata.name", name, f"must be no more than {63 if is_label else 253} characters")
+    if is_label and "." in name and re.fullmatch(_SUBDOMAIN, name):
         yield invalid_value("metadata.name", name, "must not contain dots")
     elif not re.fullmatch(_LABEL if is_label else _SUBDOMAIN, name):
         yield invalid_value("metadata.name", name, _LABEL_MESSAGE if is_label else _SUBDOMAIN_MESSAGE)
@@ -114,7 +128,7 @@ def _qualified(field: str, key: str, *, part: str, shown: str | None = None) -> 
     if not name:
         yield invalid_value(field, shown, f"{part}must be non-empty")
     elif len(name) > 63:
-        yield invalid_value(field, shown, f"{part}must be no more than 63 bytes")
+        yield invalid_value(field, shown, f"{part}must be no more than 63 characters")
     if not re.fullmatch(_QUALIFIED, name):
         yield invalid_value(field, shown, f"{part}{_PART}")
 
@@ -125,6 +139,10 @@ def _owners(owners: Any) -> Iterator[Cause]:
             if not owner.get(key):
                 message = "version must not be empty" if key == "apiVersion" else "must not be empty"
                 yield invalid_value(f"metadata.ownerReferences.{key}", owner.get(key, ""), message)
+        if (owner.get("apiVersion"), owner.get("kind")) in (("v1", "Event"), ("events.k8s.io/v1", "Event")):
+            group, _, version = owner["apiVersion"].rpartition("/")
+            message = f"{group}/{version}, Kind=Event is disallowed from being an owner"
+            yield invalid_value("metadata.ownerReferences", owner, message)
     controllers = [
         owner["kind"] + "/" + owner["name"] for owner in owners if owner.get("controller") and owner.get("name")
     ]

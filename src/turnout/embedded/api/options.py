@@ -23,7 +23,9 @@ __all__ = [
     "DeleteOptions",
     "ListOptions",
     "WriteOptions",
+    "check_numbers",
     "delete_options",
+    "flag",
     "list_options",
     "parse_resource_version",
     "write_options",
@@ -87,7 +89,7 @@ def write_options(kind: str, query: Mapping[str, list[str]], *, is_apply: bool =
         dry_run="dryRun" in query,
         field_manager=manager,
         field_validation=validation or "Warn",
-        force=force.lower() in ("true", "1"),
+        force=flag(query, "force"),
     )
 
 
@@ -97,15 +99,19 @@ def delete_options(query: Mapping[str, list[str]], body: Any) -> DeleteOptions:
     Raises:
         ApiError: they cannot be read (400) or have a value that they must not have (422).
     """
-    if body is not None and not isinstance(body, dict):
-        raise bad_request("the body of a deletion must be DeleteOptions")
+    if body is not None:
+        _check_delete_body(body)
+    check_numbers(query)
     given = body or {}
     dry_run = given.get("dryRun") or []
     merged = {**query, **({"dryRun": dry_run} if dry_run else {})}
     propagation = given.get("propagationPolicy") or _one(query, "propagationPolicy")
-    orphan = given.get("orphanDependents", {"true": True, "false": False}.get(_one(query, "orphanDependents")))
+    orphan = given.get("orphanDependents", flag(query, "orphanDependents") if "orphanDependents" in query else None)
     causes = _bad_dry_run(merged)
-    if propagation and propagation not in _PROPAGATIONS:
+    if propagation and orphan is not None:
+        message = "orphanDependents and deletionPropagation cannot be both set"
+        causes.append(invalid_value("propagationPolicy", propagation, message))
+    elif propagation and propagation not in _PROPAGATIONS:
         supported = [*_PROPAGATIONS, "nil"]
         causes.append(unsupported_value("propagationPolicy", propagation, supported))
     if causes:
@@ -119,6 +125,28 @@ def delete_options(query: Mapping[str, list[str]], body: Any) -> DeleteOptions:
     )
 
 
+_DELETE_TYPES: dict[str, tuple[type, str]] = {
+    "gracePeriodSeconds": (int, "int64"),
+    "orphanDependents": (bool, "bool"),
+    "propagationPolicy": (str, "v1.DeletionPropagation"),
+    "dryRun": (list, "[]string"),
+    "preconditions": (dict, "v1.Preconditions"),
+}
+
+
+def _check_delete_body(body: Any) -> None:
+    """Refuse what is no DeleteOptions. Kubernetes answers 500; it is the client's fault, so here it is 400."""
+    if not isinstance(body, dict) or body.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise bad_request("the body of a deletion must be DeleteOptions")
+    for field, (wanted, name) in _DELETE_TYPES.items():
+        value = body.get(field)
+        if value is not None and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
+            raise bad_request(f"json: cannot unmarshal into Go struct field DeleteOptions.{field} of type {name}")
+    for field in ("uid", "resourceVersion"):
+        if not isinstance((body.get("preconditions") or {}).get(field, ""), str):
+            raise bad_request(f"json: cannot unmarshal into Go struct field Preconditions.{field} of type string")
+
+
 def list_options(query: Mapping[str, list[str]]) -> ListOptions:
     """The options of a list.
 
@@ -128,12 +156,30 @@ def list_options(query: Mapping[str, list[str]]) -> ListOptions:
     version, match = _one(query, "resourceVersion"), _one(query, "resourceVersionMatch")
     token, limit = _one(query, "continue"), _one(query, "limit")
     _check_match(version, match, token)
-    if limit and not re.fullmatch(r"-?\d+", limit):
-        raise bad_request(f"strconv.ParseInt: parsing {go_quote(limit)}: invalid syntax")
+    check_numbers(query)
+    if "sendInitialEvents" in query:
+        text = "sendInitialEvents is forbidden for list"
+        raise invalid_options("ListOptions", forbidden_value("sendInitialEvents", text))
     if token and version not in ("", "0"):
         raise bad_request("specifying resource version is not allowed when using continue")
     number = parse_resource_version(version, code=400) if version else None
     return ListOptions(resource_version=number, match=match, limit=max(int(limit or 0), 0), continue_token=token)
+
+
+def check_numbers(query: Mapping[str, list[str]]) -> None:
+    """Refuse what should be a number and is none.
+
+    Raises:
+        ApiError: there is such a parameter (400).
+    """
+    for name in ("limit", "timeoutSeconds", "gracePeriodSeconds"):
+        if (text := _one(query, name)) and not re.fullmatch(r"[-+]?\d{1,18}", text):
+            raise bad_request(f"strconv.ParseInt: parsing {go_quote(text)}: invalid syntax")
+
+
+def flag(query: Mapping[str, list[str]], name: str) -> bool:
+    """A truth value: given, and neither `false` nor `0`."""
+    return name in query and _one(query, name).lower() not in ("false", "0")
 
 
 def parse_resource_version(text: str, *, code: int) -> int:

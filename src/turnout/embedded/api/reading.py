@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from turnout.embedded.api import errors, options, selectors, tables
+from turnout.embedded.api import built_in, errors, options, selectors, tables
 from turnout.embedded.api.bodies import go_json_error
 from turnout.embedded.api.calls import Call, Reply
 from turnout.embedded.api.options import ListOptions
@@ -17,23 +17,56 @@ from turnout.embedded.api.selectors import Selector
 from turnout.embedded.store import Expired, Snapshot, Store
 from turnout.errors import NotFound
 
-__all__ = ["get", "list_of", "listed", "shape_of"]
+__all__ = ["get", "list_of", "listed", "shape_of", "wants_yaml"]
 
 Object = dict[str, Any]
 
+# Protobuf is asked for by Go clients, which also take JSON.
+_WRITTEN = ("application/json", "application/yaml")
+_SHAPES = {
+    ("Table", "v1"): "Table",
+    ("Table", "v1beta1"): "Table",
+    ("PartialObjectMetadata", "v1"): "Partial",
+    ("PartialObjectMetadataList", "v1"): "Partial",
+}
+
 
 def shape_of(call: Call) -> str:
-    """What the client wants to see: `Table`, `Partial` (metadata only) or `Object`, by its Accept header."""
-    for choice in call.headers.get("accept", "").split(","):
-        parameters = {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in choice.split(";")}
-        shape = parameters.get("as", "")
-        if shape == "Table":
-            return "Table"
-        if shape.startswith("PartialObjectMetadata"):
-            return "Partial"
-        if "json" in choice or "*/*" in choice:
+    """What the client wants to see: `Table`, `Partial` (metadata only) or `Object`, by its Accept header.
+
+    Raises:
+        ApiError: it wants a shape or a format that there is not (406).
+    """
+    choices = [choice.strip() for choice in call.headers.get("accept", "").split(",") if choice.strip()]
+    asks_shape = False
+    for choice in choices:
+        media_type, _, rest = choice.partition(";")
+        parameters = {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in rest.split(";")}
+        if media_type.strip() not in (*_WRITTEN, "*/*", "application/*"):
+            continue
+        shape = (parameters.get("as", ""), parameters.get("v", ""))
+        if shape in _SHAPES:
+            return _SHAPES[shape]
+        if not shape[0]:
             return "Object"
-    return "Object"
+        asks_shape = True
+    if not choices:
+        return "Object"
+    if asks_shape:
+        raise errors.not_acceptable(
+            "only the following media types are accepted: application/json, application/yaml, "
+            "application/vnd.kubernetes.protobuf"
+        )
+    raise errors.not_acceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(_WRITTEN)}")
+
+
+def wants_yaml(call: Call) -> bool:
+    """Whether the first format that the client takes and that there is, is YAML."""
+    for choice in call.headers.get("accept", "").split(","):
+        media_type = choice.partition(";")[0].strip()
+        if media_type in (*_WRITTEN, "*/*", "application/*"):
+            return media_type == "application/yaml"
+    return False
 
 
 def get(store: Store, call: Call) -> Reply:
@@ -136,7 +169,8 @@ def _read_token(token: str) -> tuple[int, tuple[str, str]]:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (binascii.Error, ValueError) as problem:
-        raise errors.bad_request(f"invalid continue token: continue key is not valid: {problem}") from problem
+        message = f"illegal base64 data at input byte {built_in.first_bad_byte(token)}"
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {message}") from problem
     try:
         found = orjson.loads(text)
         namespace, _, name = found["start"].partition("/")

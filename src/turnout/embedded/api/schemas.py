@@ -70,12 +70,20 @@ def prune(schema: Schema, value: Any) -> Any:
         kept = {}
         for key, item in value.items():
             known = of_field(schema, key)
-            if known is not None and (item is not None or known.get("nullable") or is_open(schema)):
+            if item is None and known is not None and _is_map_of_texts(schema):
+                kept[key] = ""  # as Go decodes it
+            elif known is not None and (item is not None or known.get("nullable") or is_open(schema)):
                 kept[key] = prune(known, item)
         return kept
     if isinstance(value, list):
         return [prune(of_items(schema), item) for item in value]
     return value
+
+
+def _is_map_of_texts(schema: Schema) -> bool:
+    return (
+        isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"].get("type") == "string"
+    )
 
 
 def with_defaults(schema: Schema, value: Any) -> Any:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.embedded.api.errors import bad_request, go_quote
+from turnout.embedded.api import metadata
+from turnout.embedded.api.errors import Cause, bad_request, go_quote
 from turnout.embedded.kinds import Kind
 
 __all__ = ["Selector", "fields", "labels", "of_request"]
 
 Object = dict[str, Any]
 _Test = Callable[[Mapping[str, str]], bool]
+_SIGNS = ("=", "==", "!=", ",", "(", ")", "<", ">")
 _TOKEN = re.compile(r"\s*(!=|==|=|!|,|\(|\)|<|>|[^\s,()=!<>]+)")
 
 # Kubernetes: only fields that a kind names can be selected by; every kind names these two.
@@ -85,11 +87,16 @@ class _LabelParser:
         self._position = 0
 
     def requirements(self) -> list[_Test]:
-        found = [self._requirement()]
-        while (token := self._next()) == ",":
+        found: list[_Test] = []
+        while token := self._peek():
+            if token in _SIGNS:
+                raise bad_request(f"found '{token}', expected: !, identifier, or 'end of string'")
             found.append(self._requirement())
-        if token:
-            raise bad_request(f"found '{token}', expected: ',' or 'end of string'")
+            end = self._next()
+            if end not in ("", ","):
+                raise bad_request(f"found '{end}', expected: ',' or 'end of string'")
+            if end and (self._peek() in _SIGNS or not self._peek()):
+                raise bad_request(f"found '{self._peek()}', expected: identifier after ','")
         return found
 
     def _next(self) -> str:
@@ -101,23 +108,24 @@ class _LabelParser:
         return self._tokens[self._position] if self._position < len(self._tokens) else ""
 
     def _requirement(self) -> _Test:
+        is_absent = self._peek() == "!"
+        if is_absent:
+            self._next()
         key = self._next()
-        if key == "!":
-            absent = self._next()
-            return lambda values: absent not in values
-        if not key or key in "=!,()<>":
-            raise bad_request(
-                f"unable to parse requirement: found '{key}', expected: !, identifier, or 'end of string'"
-            )
+        if not key or key in (*_SIGNS, "!"):
+            raise bad_request(f"unable to parse requirement: found '{key}', expected: identifier")
+        _refuse_first(metadata.key_causes("<nil>", key))
+        if is_absent:
+            return lambda values: key not in values
         operator = self._peek()
         if operator in ("", ","):
             return lambda values: key in values
         self._next()
         if operator in ("=", "=="):
-            value = self._value()
+            value = self._value(key)
             return lambda values: values.get(key) == value
         if operator == "!=":
-            value = self._value()
+            value = self._value(key)
             return lambda values: values.get(key) != value
         if operator in ("in", "notin"):
             return self._among(key, wanted=operator == "in")
@@ -125,8 +133,10 @@ class _LabelParser:
             return self._compared(key, operator)
         raise bad_request(f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
 
-    def _value(self) -> str:
-        return "" if self._peek() in ("", ",") else self._next()
+    def _value(self, key: str) -> str:
+        value = "" if self._peek() in ("", ",") else self._next()
+        _refuse_first(metadata.value_causes(f"values[0][{key}]", value))
+        return value
 
     def _among(self, key: str, *, wanted: bool) -> _Test:
         if (token := self._next()) != "(":
@@ -136,16 +146,17 @@ class _LabelParser:
             if not word:
                 raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
             if word != ",":
+                _refuse_first(metadata.value_causes(f"values[{len(values)}][{key}]", word))
                 values.add(word)
         if wanted:
             return lambda found: found.get(key) in values
         return lambda found: found.get(key) not in values
 
     def _compared(self, key: str, operator: str) -> _Test:
-        limit = self._value()
+        limit = self._value(key)
         if not re.fullmatch(r"-?\d+", limit):
             raise bad_request(
-                f"unable to parse requirement: values[0][{key}]: Invalid value: {go_quote(limit)}: for 'Gt', 'Lt' "
+                f"unable to parse requirement: values[0]: Invalid value: {go_quote(limit)}: for 'Gt', 'Lt' "
                 "operators, the value must be an integer"
             )
 
@@ -156,6 +167,12 @@ class _LabelParser:
             return int(found) > int(limit) if operator == ">" else int(found) < int(limit)
 
         return test
+
+
+def _refuse_first(causes: Iterator[Cause]) -> None:
+    cause = next(causes, None)
+    if cause is not None:
+        raise bad_request(f"unable to parse requirement: {cause.field}: {cause.message}")
 
 
 def fields(kind: Kind, text: str) -> Selector:
@@ -169,6 +186,8 @@ def _field_test(kind: Kind, term: str) -> Callable[[Object], bool]:
     if split is None:
         raise bad_request(f"invalid selector: '{term}'; can't understand '{term}'")
     path, operator, value = split[1].strip(), split[2], re.sub(r"\\(.)", r"\1", split[3])
+    if strange := re.search(r"(?<!\\)=", split[3]):
+        raise bad_request(f"invalid field selector: unescaped character in value: {ord(strange[0])}")
     known = (*_EVERYWHERE, *_FIELDS.get(kind.kind, ()))
     if path not in known:
         raise bad_request(_unknown_field(kind, path))

@@ -14,7 +14,7 @@ from turnout.embedded.api.built_in import check_encoding
 from turnout.embedded.api.calls import Call, Reply
 from turnout.embedded.api.errors import ApiError
 from turnout.embedded.api.managers import Manager
-from turnout.embedded.api.options import WriteOptions
+from turnout.embedded.api.options import DeleteOptions, WriteOptions
 from turnout.embedded.kinds import KINDS
 from turnout.embedded.store import AlreadyExists, Stale, Store
 from turnout.errors import NotFound
@@ -37,7 +37,7 @@ def handle(store: Store, call: Call) -> Reply:
     """
     target = call.target
     _check_subresource(call)
-    if call.method in ("GET", "HEAD"):
+    if call.method == "GET":
         return reading.listed(store, call) if target.name is None else reading.get(store, call)
     if target.kind.is_view and target.name is None and call.method == "POST":
         raise _only_a_view(call)
@@ -69,7 +69,7 @@ def _check_subresource(call: Call) -> None:
     if target.subresource is None:
         return
     if target.subresource != "status":
-        raise errors.no_resource()
+        raise errors.not_found(target.kind, target.name or "") if target.kind.custom else errors.no_resource()
     if not target.kind.has_status:
         # A definition without status still has the path in Kubernetes, and says that the object is not there.
         raise errors.not_found(target.kind, target.name or "") if target.kind.custom else errors.no_resource()
@@ -224,17 +224,23 @@ def _patched(call: Call, content_type: str, current: Object, body: Body) -> Obje
     shown = target.served.present(current)
     if content_type == _JSON:
         patched = patches.json_patch(shown, body.value)
+    elif body.value is None:
+        raise errors.bad_request("Invalid JSON Patch")
     elif not isinstance(body.value, dict):
-        name = "array" if isinstance(body.value, list) else "value"
-        message = f"json: cannot unmarshal {name} into Go value of type map[string]interface {{}}"
-        raise errors.bad_request(f"error decoding patch: {message}")
+        message = writing.not_an_object(body.value, "map[string]interface {}")
+        raise errors.bad_request(message if content_type == _STRATEGIC else f"error decoding patch: {message}")
     elif content_type == _MERGE:
         patched = patches.merge_patch(shown, body.value)
     else:
         patched = patches.strategic_merge_patch(target.kind.schema, shown, body.value)
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
-        raise errors.bad_request("error decoding patch: the result is no object with metadata")
+        raise errors.bad_request(
+            f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+        )
     _check_same_kind(call, patched)
+    wrong = None if target.kind.custom else writing.first_wrong_type(target, patched)
+    if wrong is not None:
+        raise errors.invalid_patch(patched, writing.undecodable(target.kind, wrong))
     return patched
 
 
@@ -311,19 +317,38 @@ def _delete(store: Store, call: Call) -> Reply:
     if target.kind.kind == "Namespace" and name in _KEPT_NAMESPACES:
         details = errors.about(target.kind, name)
         raise errors.forbidden(f'namespaces "{name}" is forbidden: this namespace may not be deleted', details=details)
-    last = store.delete(
-        target.kind.kind,
-        name,
-        target.namespace,
-        uid=chosen.uid,
-        resource_version=chosen.resource_version,
-        finalizers=_FINALIZERS.get(chosen.propagation, ()),
-        dry_run=chosen.dry_run,
-    )
+    try:
+        last = store.delete(
+            target.kind.kind,
+            name,
+            target.namespace,
+            uid=chosen.uid,
+            resource_version=chosen.resource_version,
+            finalizers=_FINALIZERS.get(chosen.propagation, ()),
+            dry_run=chosen.dry_run,
+        )
+    except Stale as problem:
+        raise _unmet(store, call, chosen) from problem
     if "deletionTimestamp" in last["metadata"]:
         return Reply(200, target.served.present(last))
     details = {**errors.about(target.kind, name), "uid": last["metadata"]["uid"]}
     return Reply(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+
+
+def _unmet(store: Store, call: Call, chosen: DeleteOptions) -> ApiError:
+    """A deletion whose preconditions do not hold."""
+    target, name = call.target, call.target.name or ""
+    record = store.get(target.kind.kind, name, target.namespace)["metadata"]
+    if chosen.uid and chosen.uid != record["uid"]:
+        field, given, found, more = "UID", chosen.uid, record["uid"], "deleted and then recreated"
+    else:
+        field, given, found, more = "ResourceVersion", chosen.resource_version, record["resourceVersion"], "modified"
+    text = (
+        f"the {field} in the precondition ({given}) does not match the {field} in record ({found}). "
+        f"The object might have been {more}"
+    )
+    prefix = f'Operation cannot be fulfilled on {target.kind.kind} "{name}": '
+    return ApiError(409, prefix + text, reason="Conflict", details={"name": name, "kind": target.kind.kind})
 
 
 def _delete_body(call: Call) -> Any:

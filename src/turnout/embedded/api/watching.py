@@ -48,6 +48,8 @@ def opened(call: Call) -> Watch:
         ApiError: an option is wrong.
     """
     query = call.flat_query
+    options.check_numbers(call.query)
+    reading.shape_of(call)  # a shape that there is not is refused before the stream begins
     if call.target.name is not None:
         query["fieldSelector"] = ",".join(
             filter(None, (query.get("fieldSelector"), f"metadata.name={call.target.name}"))
@@ -62,19 +64,27 @@ def opened(call: Call) -> Watch:
         selector=selectors.of_request(call.target.kind, query),
         version=None if sends_initial or number == 0 else number,
         timeout_s=min(float(seconds), _LONGEST_S) if seconds.isdigit() and seconds != "0" else _LONGEST_S,
-        bookmarks=query.get("allowWatchBookmarks", "").lower() in ("true", "1"),
+        bookmarks=options.flag(call.query, "allowWatchBookmarks"),
         marks_initial_end=sends_initial,
     )
 
 
 def _check_initial(query: dict[str, str]) -> None:
     asked, match = "sendInitialEvents" in query, query.get("resourceVersionMatch", "")
+    causes = []
     if match and not asked:
         text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        raise errors.invalid_options("ListOptions", errors.forbidden_value("resourceVersionMatch", text))
+        causes.append(errors.forbidden_value("resourceVersionMatch", text))
     if asked and match != "NotOlderThan":
         text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise errors.invalid_options("ListOptions", errors.forbidden_value("resourceVersionMatch", text))
+        causes.append(errors.forbidden_value("resourceVersionMatch", text))
+    if match not in ("", "NotOlderThan"):
+        causes.append(errors.unsupported_value("resourceVersionMatch", match, ("NotOlderThan",)))
+    if query.get("continue"):
+        text = "resourceVersionMatch is forbidden when continue is provided"
+        causes.append(errors.forbidden_value("resourceVersionMatch", text))
+    if causes:
+        raise errors.invalid_options("ListOptions", *causes)
 
 
 class _Bell:

@@ -6,17 +6,29 @@ refuse. Nothing here writes; the verbs do.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from turnout.embedded.api import admission, built_in, errors, metadata, rules, schemas
-from turnout.embedded.api.bodies import Body, decode, go_json_error
+from turnout.embedded.api.bodies import Body, decode, go_json_error, summary
 from turnout.embedded.api.calls import Call
 from turnout.embedded.api.routes import Target
-from turnout.embedded.kinds import Kind
+from turnout.embedded.kinds import KINDS, Kind
 from turnout.embedded.store import Store
 from turnout.errors import NotFound
 
-__all__ = ["admit", "body_of", "check_identity", "check_namespace", "field_faults", "strict"]
+__all__ = [
+    "admit",
+    "body_of",
+    "check_identity",
+    "check_namespace",
+    "field_faults",
+    "first_wrong_type",
+    "not_an_object",
+    "strict",
+    "undecodable",
+]
 
 Object = dict[str, Any]
 
@@ -27,45 +39,77 @@ def body_of(call: Call) -> Body:
     Raises:
         ApiError: it is no object, or one of another kind.
     """
-    kind, content_type = call.target.kind, call.headers.get("content-type", "")
+    target, content_type = call.target, call.headers.get("content-type", "")
     try:
         body = decode(call.body, content_type)
     except ValueError as problem:
-        message = f"couldn't get version/kind; json parse error: {go_json_error(call.body)}"
-        raise errors.bad_request(
-            f"the object provided is unrecognized (must be of type {kind.kind}): {message}"
-        ) from problem
+        raise _unrecognized(call, f"{_NO_KIND}{go_json_error(call.body)}") from problem
+    if body.value is None and not target.kind.custom:
+        body = Body(value={})
     if not isinstance(body.value, dict):
-        raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind.kind})")
-    obj = _typed(call.target, body.value)
-    return Body(value={**obj, "metadata": _metadata(call.target, obj)}, doubled=body.doubled)
+        missing = f"Object 'Kind' is missing in '{call.body.decode(errors='replace')}'"
+        message = missing if body.value is None else f"{_NO_KIND}{not_an_object(body.value)}"
+        raise _unrecognized(call, message)
+    obj = _typed(call, body.value)
+    return Body(value={**obj, "metadata": _metadata(target, obj)}, doubled=body.doubled)
+
+
+_NO_KIND = "couldn't get version/kind; json parse error: "
+_KINDS_OF_JSON = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+
+
+_ONLY_KIND = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+
+
+def not_an_object(value: Any, wanted: str = _ONLY_KIND) -> str:
+    """What Go says of JSON that is no object."""
+    return f"json: cannot unmarshal {_KINDS_OF_JSON[type(value)]} into Go value of type {wanted}"
+
+
+def _unrecognized(call: Call, message: str) -> errors.ApiError:
+    must = f"(must be of type {call.target.kind.kind})"
+    return errors.bad_request(f"the object provided is unrecognized {must}: {message} ({summary(call.body)})")
 
 
 def _metadata(target: Target, obj: Object) -> Object:
-    found = obj.get("metadata") or {}
+    found = obj.get("metadata")
+    if found is None:
+        return {}
     if not isinstance(found, dict):
-        raise _undecodable(
-            target, next(schemas.causes(target.kind.schema["properties"]["metadata"], found, "metadata"))
-        )
+        wrong = f"cannot unmarshal {_KINDS_OF_JSON[type(found)]}"
+        into = "value" if target.kind.custom else f"struct field {target.kind.kind}.metadata"
+        raise _cannot_be_handled(target, f"json: {wrong} into Go {into} of type v1.ObjectMeta")
     return found
 
 
-def _typed(target: Target, obj: Object) -> Object:
+def _typed(call: Call, obj: Object) -> Object:
     """The object with apiVersion and kind, which must be those of the path; built-in kinds may leave them out."""
+    target = call.target
     kind, wanted = target.kind, target.served.api_version
-    if kind.custom and not (obj.get("kind") and obj.get("apiVersion")):
-        missing = "Kind" if not obj.get("kind") else "apiVersion"
-        raise errors.bad_request(f"Object '{missing}' is missing in the body")
-    named, version = obj.get("kind") or kind.kind, obj.get("apiVersion") or wanted
+    for field, value in (("kind", obj.get("kind")), ("apiVersion", obj.get("apiVersion"))):
+        if value is not None and not isinstance(value, str):
+            wrong = f"cannot unmarshal {_KINDS_OF_JSON[type(value)]}"
+            raise _unrecognized(call, f"{_NO_KIND}json: {wrong} into Go struct field .{field} of type string")
+    if kind.custom and not obj.get("kind"):
+        raise _unrecognized(call, f"Object 'Kind' is missing in '{call.body.decode(errors='replace')}'")
+    named, version = obj.get("kind") or kind.kind, obj.get("apiVersion") or ("" if kind.custom else wanted)
     if (named, version) == (kind.kind, wanted):
         return {**obj, "apiVersion": wanted, "kind": kind.kind}
     if not kind.custom:
-        message = f'{named} in version "{version}" cannot be handled as a {kind.kind}'
-        raise errors.bad_request(f"{message}: it was sent to the path of {kind.plural} in {wanted}")
-    field, value, right = ("kind", named, kind.kind) if named != kind.kind else ("apiVersion", version, wanted)
+        known = KINDS.get(named)
+        if known is not None and known.api_version == version and not known.custom:
+            why = f"converting (v1.{named}) to (core.{kind.kind}): unknown conversion"
+        else:
+            why = f'no kind "{named}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+        raise errors.bad_request(f'{named} in version "{version}" cannot be handled as a {kind.kind}: {why}')
+    if version != wanted:
+        raise errors.bad_request(
+            f"the API version in the data ({version}) does not match the expected API version ({wanted})"
+        )
     found = obj.get("metadata")
     name = str(found.get("name", "")) if isinstance(found, dict) else ""
-    raise errors.invalid(kind, name, [errors.invalid_value(field, value, f"must be {right}")])
+    message = errors.invalid_value("kind", named, f"must be {kind.kind}")
+    raise errors.invalid(replace(kind, kind=named), name, [message])
 
 
 def field_faults(kind: Kind, body: Body) -> list[str]:
@@ -186,21 +230,61 @@ def _causes(kind: Kind, obj: Object, current: Object | None, *, is_status: bool)
 
 
 def _check_types(target: Target, obj: Object) -> None:
-    """Refuse what Go could not decode: wrong types in metadata, and anywhere in built-in kinds."""
+    cause = first_wrong_type(target, obj)
+    if cause is not None:
+        raise _undecodable(target, cause)
+
+
+def first_wrong_type(target: Target, obj: Object) -> errors.Cause | None:
+    """The first value that Go could not decode: wrong types in metadata, and anywhere in built-in kinds."""
     kind = target.kind
     checked = {"metadata": obj["metadata"]} if kind.custom else obj
     only = kind.schema if not kind.custom else {**kind.schema, "required": []}
-    for cause in schemas.causes(only, checked):
-        if cause.reason == "FieldValueTypeInvalid":
-            raise _undecodable(target, cause)
+    causes = schemas.causes(only, checked)
+    return next((cause for cause in causes if cause.reason == "FieldValueTypeInvalid"), None)
 
 
 def _undecodable(target: Target, cause: errors.Cause) -> errors.ApiError:
-    kind, found = target.kind, cause.message.rpartition(": ")[2].strip('"')
+    return _cannot_be_handled(target, undecodable(target.kind, cause))
+
+
+def undecodable(kind: Kind, cause: errors.Cause) -> str:
+    """What Go says of a value of a wrong type: it names the field of its struct, not what is inside of a map."""
+    found = cause.message.rpartition(": ")[2].strip('"')
     go = {"boolean": "bool", "integer": "number"}.get(found, found)
-    wanted = cause.message.partition("must be of type ")[2].partition(":")[0]
-    struct = "ObjectMeta" if cause.field.startswith("metadata") else kind.kind
-    message = f"json: cannot unmarshal {go} into Go struct field {struct}.{cause.field} of type {wanted}"
-    return errors.bad_request(
-        f'{kind.kind} in version "{target.served.version}" cannot be handled as a {kind.kind}: {message}'
-    )
+    path, wanted = _go_field(kind.schema, cause.field)
+    struct = "ObjectMeta" if cause.field.startswith("metadata.") else kind.kind
+    if kind.custom:
+        path = path.removeprefix("metadata.")
+    return f"json: cannot unmarshal {go} into Go struct field {struct}.{path} of type {wanted}"
+
+
+def _go_field(schema: schemas.Schema, path: str) -> tuple[str, str]:
+    """The path of the struct's field that holds a value, and the Go type that is wanted at the value."""
+    known: list[str] = []
+    for step in re.findall(r"[^.\[\]]+|\[\d+\]", path):
+        if step.startswith("["):
+            schema = schemas.of_items(schema)
+        elif step in schema.get("properties", {}):
+            known.append(step)
+            schema = schema["properties"][step]
+        else:
+            schema = schemas.of_field(schema, step) or {}
+            break
+    return ".".join(known), _go_type(schema, known[-1] if known else "")
+
+
+def _go_type(schema: schemas.Schema, field: str) -> str:
+    kind, inner = schema.get("type", ""), schema.get("additionalProperties")
+    if kind == "array":
+        return f"[]{_go_type(schemas.of_items(schema), field)}"
+    if kind == "object" and isinstance(inner, dict):
+        return f"map[string]{_go_type(inner, field)}"
+    if kind == "object":
+        return "v1." + field[:1].upper() + field[1:].removesuffix("s")
+    return {"integer": str(schema.get("format", "int64")), "boolean": "bool"}.get(kind, kind)
+
+
+def _cannot_be_handled(target: Target, message: str) -> errors.ApiError:
+    kind = target.kind.kind
+    return errors.bad_request(f'{kind} in version "{target.served.version}" cannot be handled as a {kind}: {message}')
