@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from turnout.embedded.serving import podspecs, workloads
+from turnout.embedded.serving import podspecs, variants, workloads
 from turnout.embedded.serving.runtimes import Choice
 from turnout.errors import SpecError
 
@@ -31,8 +31,14 @@ def choice(container: Object | None = None, **spec: Any) -> Choice:
     return Choice({"kind": "ServingRuntime", "metadata": {"name": "echo"}, "spec": found})
 
 
+def made(service: Object, runtime: Choice | None) -> Object:
+    """The Deployment of the stable predictor."""
+    replicas = variants.stable_replicas(service, [])
+    return workloads.deployment(service, variants.stable(service), runtime, replicas=replicas)
+
+
 def container(service: Object, runtime: Choice | None) -> Object:
-    found: Object = workloads.deployment(service, runtime)["spec"]["template"]["spec"]["containers"][0]
+    found: Object = made(service, runtime)["spec"]["template"]["spec"]["containers"][0]
     return found
 
 
@@ -61,7 +67,7 @@ def test_resources_merge_key_by_key() -> None:
 
 def test_a_broken_template_names_runtime_and_container() -> None:
     with pytest.raises(SpecError, match="in serving runtime echo Container kserve-container"):
-        workloads.deployment(isvc(), choice({"args": ["{{.Nope}}"]}))
+        made(isvc(), choice({"args": ["{{.Nope}}"]}))
 
 
 def test_labels_and_annotations_of_the_predictor_beat_those_of_the_service_and_the_runtime() -> None:
@@ -69,7 +75,7 @@ def test_labels_and_annotations_of_the_predictor_beat_those_of_the_service_and_t
     service = isvc(
         predictor, labels={"team": "outer", "app": "mine"}, annotations={"note": "outer", "modelFormat": "x"}
     )
-    metadata = workloads.deployment(service, choice())["metadata"]
+    metadata = made(service, choice())["metadata"]
     assert metadata["labels"] == {
         "team": "inner",
         "app": "isvc.fig-predictor",
@@ -110,12 +116,12 @@ def test_replicas_follow_min_replicas_and_an_autoscaler_never_goes_to_zero(
 ) -> None:
     predictor = {"model": {"storageUri": "file:///m"}} | ({} if wanted is None else {"minReplicas": wanted})
     service = isvc(predictor, annotations={"serving.kserve.io/autoscalerClass": scaler})
-    assert workloads.deployment(service, choice())["spec"]["replicas"] == replicas
+    assert made(service, choice())["spec"]["replicas"] == replicas
 
 
 def test_the_service_leads_from_port_80_to_the_containers_port() -> None:
     def port(runtime: Choice) -> Object:
-        found: Object = workloads.service(isvc(), workloads.deployment(isvc(), runtime))["spec"]["ports"][0]
+        found: Object = workloads.service(isvc(), made(isvc(), runtime))["spec"]["ports"][0]
         return found
 
     assert port(choice({"ports": [{"containerPort": 9000}]})) == {"protocol": "TCP", "port": 80, "targetPort": 9000}
@@ -125,7 +131,7 @@ def test_the_service_leads_from_port_80_to_the_containers_port() -> None:
 
 def test_two_routes_lead_to_the_predictor_with_kserves_headers_and_timeout() -> None:
     service = isvc({"model": {"storageUri": "file:///m"}, "timeout": 7}, labels={"app": "mine"})
-    found = workloads.routes(service, "example.com")
+    found = workloads.routes(service, "example.com", {"fig-predictor": 1})
     assert [route["metadata"]["name"] for route in found] == ["fig", "fig-predictor"]
     assert [route["spec"]["hostnames"] for route in found] == [
         ["fig-default.example.com"],
@@ -135,7 +141,7 @@ def test_two_routes_lead_to_the_predictor_with_kserves_headers_and_timeout() -> 
     assert rule["timeouts"] == {"request": "7s"}
     assert rule["backendRefs"][0]["name"] == "fig-predictor"
     assert found[0]["metadata"]["labels"] == {"app": "mine"}
-    assert workloads.routes(isvc(), "x")[0]["spec"]["rules"][0]["timeouts"] == {"request": "60s"}
+    assert workloads.routes(isvc(), "x", {"fig-predictor": 1})[0]["spec"]["rules"][0]["timeouts"] == {"request": "60s"}
 
 
 def test_the_same_template_has_the_same_hash_and_another_has_another() -> None:
@@ -148,10 +154,10 @@ def test_the_shipped_runtime_serves_our_samples_in_both_engines() -> None:
     runtime = yaml.safe_load((root / "clusterservingruntime-onnx.yaml").read_text())
     sample = yaml.safe_load((root / "samples" / "iris-v1.yaml").read_text())
     sample["metadata"] |= {"namespace": "default", "uid": "u"}
-    made = workloads.deployment(sample, Choice(runtime))["spec"]["template"]
-    (found,) = made["spec"]["containers"]
+    template = made(sample, Choice(runtime))["spec"]["template"]
+    (found,) = template["spec"]["containers"]
     assert "--model_name=iris-v1" in found["args"]
     assert f"--digest={sample['metadata']['annotations']['turnout.dev/digest']}" in found["args"]
     assert found["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
     assert found["securityContext"]["runAsNonRoot"] is True
-    assert made["metadata"]["annotations"]["turnout.dev/command"].startswith("python -m turnout.predictor ")
+    assert template["metadata"]["annotations"]["turnout.dev/command"].startswith("python -m turnout.predictor ")

@@ -25,6 +25,7 @@ def deployment(*, is_available: bool, command: str = "run") -> Object:
     progressing = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": DONE}
     annotations = {"turnout.dev/command": command} if command else {}
     return {
+        "metadata": {"name": "fig-predictor"},
         "spec": {"template": {"metadata": {"annotations": annotations}}},
         "status": {"conditions": [available, progressing]},
     }
@@ -50,6 +51,8 @@ def view(*, is_available: bool = True, pods: list[Object] | None = None, routed:
         pods=[pod(ready=True)] if pods is None else pods,
         routes=more.get("routes", dict.fromkeys(HOSTS, GOOD if routed else None)),
         hosts=HOSTS,
+        domain="localhost",
+        canaries=more.get("canaries", {}),
     )
 
 

@@ -28,6 +28,7 @@ Object = dict[str, Any]
 EVERYTHING: Key = ("HTTPRoute", "", "*")  # there is one key: the route table is one
 PROCESS = "turnout.dev/process"  # on a Service: the system process behind it
 
+_ENVOY = "envoy"
 _POLICY, _GRANT = "BackendTrafficPolicy", "ReferenceGrant"
 _KINDS = frozenset({"HTTPRoute", "Service", "Pod", "Gateway", "Namespace", _POLICY, _GRANT})
 _RETRY_S = 0.05
@@ -65,6 +66,8 @@ class RouteReconciler:
         resolved = [resolving.resolve(route, parents, world) for route, parents in found if parents]
         taken = [entry for entry in resolved if entry.hosts]
         runs = self._publish(taken, world)
+        if not runs and self._is_running():
+            return _RETRY_S  # it is slow; nothing is reported that it has not taken
         overlapping = resolving.overlaps(taken)
         for entry in resolved:
             self._report(entry, overlapping=overlapping.get(entry.key, ""))
@@ -140,13 +143,18 @@ class RouteReconciler:
         wanted = xds.Configuration.of(resolving.table(routes), listening=world.listening)
         self._served |= wanted.listening  # old and new, until Envoy has taken the new
         runs = self._publisher.publish(wanted)
-        self._served = wanted.listening
+        if runs or not self._is_running():
+            self._served = wanted.listening
         if runs:
             self._taken = {_identity(entry) for entry in routes}
         return runs
 
+    def _is_running(self) -> bool:
+        state = self._supervisor.state(_ENVOY)
+        return state is not None and state.phase == Phase.RUNNING
+
     def _notice_new_envoy(self) -> None:
-        state = self._supervisor.state("envoy")
+        state = self._supervisor.state(_ENVOY)
         pid = state.pid if state is not None else 0
         if pid not in (0, self._envoy_pid):
             if self._envoy_pid:

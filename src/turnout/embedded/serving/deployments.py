@@ -9,17 +9,21 @@ from typing import Any
 import orjson
 
 from turnout.embedded import objects
-from turnout.embedded.serving import podspecs, rollouts, workloads
+from turnout.embedded.serving import rollouts, workloads
 from turnout.embedded.store import AlreadyExists, Key, Store
 from turnout.errors import NotFound
 
-__all__ = ["ARGUMENTS", "FINALIZER", "DeploymentReconciler", "deployment_of", "with_revision"]
+__all__ = ["FINALIZER", "DeploymentReconciler", "deployment_of", "with_revision"]
 
 Object = dict[str, Any]
 
 FINALIZER = "turnout.dev/process"  # on every pod: its process is ended before the object goes
-ARGUMENTS = "turnout.dev/arguments"  # on a pod: what its model appends to the runtime's command, as JSON
 
+# What KServe's webhook for pods says about metrics when nobody asked for them.
+_ADDED_TO_PODS = {
+    "serving.kserve.io/enable-metric-aggregation": "false",
+    "serving.kserve.io/enable-prometheus-scraping": "false",
+}
 _REVISION = "deployment.kubernetes.io/revision"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -61,7 +65,7 @@ class DeploymentReconciler:
         except NotFound:
             self._delete([pod["metadata"]["name"] for pod in self._pods(namespace, name)], namespace)
             return None
-        arguments = self._arguments(deployment)
+        arguments = orjson.loads((deployment["metadata"].get("annotations") or {}).get(workloads.ARGUMENTS, "[]"))
         template_hash = workloads.short_hash([deployment["spec"]["template"], arguments])
         pods = [pod for pod in self._pods(namespace, name) if "deletionTimestamp" not in pod["metadata"]]
         step = rollouts.next_step(pods, template_hash=template_hash, replicas=deployment["spec"]["replicas"])
@@ -76,21 +80,16 @@ class DeploymentReconciler:
             pod for pod in self._store.list("Pod", namespace) if deployment_of(pod["metadata"]["name"]) == deployment
         ]
 
-    def _arguments(self, deployment: Object) -> list[str]:
-        """What the model of the owning InferenceService appends to the command."""
-        name, namespace = workloads.isvc_of(deployment["metadata"]["name"]), deployment["metadata"]["namespace"]
-        try:
-            isvc = self._store.get("InferenceService", name, namespace)
-        except NotFound:
-            return []
-        return podspecs.arguments(isvc["spec"]["predictor"], fields=workloads.fields_of(isvc))
-
     def _create(self, deployment: Object, template_hash: str, arguments: list[str]) -> None:
         template = deployment["spec"]["template"]
         labels = {**template["metadata"]["labels"], rollouts.HASH: template_hash}
         suffix = "".join(random.choices(_LETTERS, k=5))  # noqa: S311 (a name, no secret)
         name = f"{deployment['metadata']['name']}-{template_hash}-{suffix}"
-        annotations = {**template["metadata"]["annotations"], ARGUMENTS: orjson.dumps(arguments).decode()}
+        annotations = {
+            **template["metadata"]["annotations"],
+            **_ADDED_TO_PODS,
+            **({workloads.ARGUMENTS: orjson.dumps(arguments).decode()} if arguments else {}),
+        }
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",

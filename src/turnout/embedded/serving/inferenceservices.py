@@ -1,20 +1,24 @@
-"""InferenceService -> Deployment, Service, HTTPRoutes and status: KServe's controller in Standard mode.
+"""InferenceService -> Deployments, Services, HTTPRoutes and status: KServe's controller in Standard mode.
 
 Where KServe's order of steps drops requests, ours does not: what serves is ready before it gets traffic, and out of
-the gateway before it ends.
+the gateway before it ends. So a promotion moves the routes first, waits until the gateway has them, and only then takes
+the old predictor away.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from turnout.embedded import events
-from turnout.embedded.serving import deployments, isvcstatus, podspecs, runtimes, storage, workloads
+from turnout.embedded.serving import isvcstatus, owned, podspecs, runtimes, storage, variants, workloads
 from turnout.embedded.serving.isvcstatus import Blocked
-from turnout.embedded.store import AlreadyExists, Key, Store
+from turnout.embedded.serving.variants import Variant
+from turnout.embedded.store import Key, Store
 from turnout.errors import NotFound, SpecError
-from turnout.kube.inferenceservices import condition, service_name
+from turnout.kube.inferenceservices import condition
 
 __all__ = ["FINALIZER", "InferenceServiceReconciler"]
 
@@ -25,7 +29,25 @@ STOP = "serving.kserve.io/stop"
 
 _KIND = "InferenceService"
 _MODE = "serving.kserve.io/deploymentMode"
+_AUTOSCALER = "serving.kserve.io/autoscalerClass"
 _LONGEST_LABEL = 63
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A canary and what became of it; without a Deployment none could be made."""
+
+    variant: Variant
+    deployment: Object | None
+
+    @property
+    def replicas(self) -> int:
+        return int(self.deployment["spec"]["replicas"]) if self.deployment is not None else 0
+
+    @property
+    def is_ready(self) -> bool:
+        """KServe's rule: one pod that answers is enough."""
+        return bool(((self.deployment or {}).get("status") or {}).get("availableReplicas"))
 
 
 class InferenceServiceReconciler:
@@ -33,6 +55,7 @@ class InferenceServiceReconciler:
 
     def __init__(self, store: Store, *, domain: str) -> None:
         self._store, self._domain = store, domain
+        self._owned = owned.Owned(store)
 
     def keys(self) -> list[Key]:
         """All InferenceServices, and those whose Deployments are left."""
@@ -44,33 +67,28 @@ class InferenceServiceReconciler:
 
     def affected(self, changed: Key) -> list[Key]:
         """The InferenceService that an object is, belongs to, or might be served by."""
-        kind, namespace, name = changed
-        if kind == _KIND:
+        if changed[0] == _KIND:
             return [changed]
-        if kind in ("Deployment", "Service"):
-            return [(_KIND, namespace, workloads.isvc_of(name))]
-        if kind == "HTTPRoute":
-            return [(_KIND, namespace, name), (_KIND, namespace, workloads.isvc_of(name))]
-        if kind == "Pod":
-            return [(_KIND, namespace, workloads.isvc_of(deployments.deployment_of(name)))]
-        return self.keys() if kind in ("ServingRuntime", "ClusterServingRuntime") else []
+        if changed[0] in (*owned.KINDS, "Pod"):
+            return self._owned.owners(changed)
+        return self.keys() if changed[0] in ("ServingRuntime", "ClusterServingRuntime") else []
 
     def reconcile(self, key: Key) -> float | None:
         """Bring one InferenceService closer to its spec."""
         _, namespace, name = key
-        try:
-            isvc = self._store.get(_KIND, name, namespace)
-        except NotFound:
-            self._delete_leftovers(namespace, name)
+        isvc = self._owned.find(_KIND, name, namespace)
+        if isvc is None:
+            self._owned.delete_leftovers(namespace, name)
             return None
         if "deletionTimestamp" in isvc["metadata"]:
-            return self._delete(isvc)
+            self._delete(isvc)
+            return None
         isvc = self._adopt(isvc)
         if (isvc["metadata"].get("annotations") or {}).get(STOP) == "true":
             self._tear_down(isvc)
             self._write_status(isvc, isvcstatus.stopped(isvc))
             return None
-        plan = self._plan(isvc)
+        plan = self._plan(isvc, variants.stable(isvc))
         if isinstance(plan, Blocked):
             self._write_status(isvc, isvcstatus.blocked(isvc, plan))
             return None
@@ -79,23 +97,22 @@ class InferenceServiceReconciler:
 
     def note_failure(self, key: Key, error: Exception) -> None:
         """A look that failed unexpectedly shows as an Event, as in KServe."""
-        isvc = self._find(_KIND, key[2], key[1])
+        isvc = self._owned.find(_KIND, key[2], key[1])
         if isvc is not None:
             self._tell(isvc, "Warning", "InternalError", f"{type(error).__name__}: {error}")
 
     # Deciding
 
-    def _plan(self, isvc: Object) -> runtimes.Choice | Blocked | None:
+    def _plan(self, isvc: Object, variant: Variant) -> runtimes.Choice | Blocked | None:
         """The runtime that serves, or why none can; None for a predictor with its own container."""
-        for hindrance in (_too_long(isvc, self._domain), _unserved_storage(isvc)):
+        for hindrance in (_too_long(isvc, variant, self._domain), _unserved_storage(variant)):
             if hindrance is not None:
                 return hindrance
-        predictor, namespace = isvc["spec"]["predictor"], isvc["metadata"]["namespace"]
-        if podspecs.is_custom(predictor):
+        if podspecs.is_custom(variant.predictor):
             return None
         choice = runtimes.choose(
-            podspecs.model_of(predictor),
-            namespaced=self._store.list("ServingRuntime", namespace),
+            podspecs.model_of(variant.predictor),
+            namespaced=self._store.list("ServingRuntime", isvc["metadata"]["namespace"]),
             cluster=self._store.list("ClusterServingRuntime"),
         )
         return Blocked.by_runtime(choice) if isinstance(choice, runtimes.Refusal) else choice
@@ -116,49 +133,94 @@ class InferenceServiceReconciler:
         return self._store.mutate(_KIND, isvc["metadata"]["name"], isvc["metadata"]["namespace"], change)
 
     def _serve(self, isvc: Object, choice: runtimes.Choice | None) -> None:
+        placed = [
+            self._place_canary(isvc, variant, spec)
+            for variant, spec in zip(variants.canaries(isvc), isvc["spec"].get("canary") or (), strict=True)
+        ]
+        stable = variants.stable(isvc)
+        ready = [canary.replicas for canary in placed if canary.is_ready]
         try:
-            wanted = workloads.deployment(isvc, choice)
+            deployment = self._place(isvc, stable, choice, replicas=variants.stable_replicas(isvc, ready))
         except SpecError as error:
             refusal = runtimes.Refusal(reason="InvalidPredictorSpec", message=str(error))
             self._write_status(isvc, isvcstatus.blocked(isvc, Blocked.by_runtime(refusal)))
             return
-        deployment = self._apply_deployment(wanted)
-        self._apply("Service", workloads.service(isvc, wanted))
-        view = self._view(isvc, choice, deployment)
-        status = isvcstatus.serving(isvc, view)
-        if condition({"status": status}, "PredictorReady").get("status") == "True":
-            for route in workloads.routes(isvc, self._domain):
-                self._apply("HTTPRoute", route)
-            status = isvcstatus.serving(isvc, self._view(isvc, choice, deployment))
-        self._write_status(isvc, status)
+        self._route(isvc, deployment, placed)
+        self._retire(isvc, {stable.workload, *(canary.variant.workload for canary in placed)})
+        self._write_status(isvc, isvcstatus.serving(isvc, self._view(isvc, choice, deployment, placed)))
 
-    def _view(self, isvc: Object, choice: runtimes.Choice | None, deployment: Object) -> isvcstatus.View:
-        name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
+    def _place_canary(self, isvc: Object, variant: Variant, spec: Object) -> _Placed:
+        """A canary that cannot be made is one that is not ready; KServe would leave the stable one undone as well."""
+        plan = self._plan(isvc, variant)
+        if isinstance(plan, Blocked):
+            return _Placed(variant, None)
+        try:
+            return _Placed(variant, self._place(isvc, variant, plan, replicas=variants.replicas(isvc, spec)))
+        except SpecError:
+            return _Placed(variant, None)
+
+    def _place(self, isvc: Object, variant: Variant, choice: runtimes.Choice | None, *, replicas: int) -> Object:
+        """Deployment, Service and autoscaler of one predictor; the Deployment as it is now."""
+        wanted = workloads.deployment(isvc, variant, choice, replicas=replicas)
+        deployment = self._owned.apply_deployment(wanted)
+        self._owned.apply("Service", workloads.service(isvc, wanted))
+        if (isvc["metadata"].get("annotations") or {}).get(_AUTOSCALER, "hpa") == "hpa":
+            most = variant.predictor.get("maxReplicas") or 0 if variant.percent is None else 0
+            self._owned.apply("HorizontalPodAutoscaler", workloads.autoscaler(isvc, wanted, most=most))
+        else:
+            self._owned.delete("HorizontalPodAutoscaler", isvc, names={variant.workload})
+        return deployment
+
+    def _route(self, isvc: Object, deployment: Object, placed: Sequence[_Placed]) -> None:
+        """Give each predictor its share; a stable one that is new gets it when it can carry it."""
+        name, namespace = deployment["metadata"]["name"], isvc["metadata"]["namespace"]
+        current = self._owned.find("HTTPRoute", isvc["metadata"]["name"], namespace)
+        is_known = current is not None and next(iter(_backends(current)), "") == name
+        if not is_known and not _is_available(deployment):
+            return
+        shares = {canary.variant.workload: canary.variant.percent or 0 for canary in placed if canary.is_ready}
+        weights = {name: 100 - sum(shares.values()), **shares} if placed else {name: 1}
+        for route in workloads.routes(isvc, self._domain, weights):
+            self._owned.apply("HTTPRoute", route)
+
+    def _retire(self, isvc: Object, wanted: set[str]) -> None:
+        """Take away predictors that are no longer in the spec, once the gateway leads nobody to them.
+
+        Deployments and Services only go together: what no route names has no request, whatever its pods still do.
+        """
+        routes = self._owned.of("HTTPRoute", isvc)
+        if not all(_is_taken(route) for route in routes):
+            return  # the gateway's word on them brings us back here
+        routed = {backend for route in routes for backend in _backends(route)}
+        for kind in ("HorizontalPodAutoscaler", "Deployment"):
+            gone = {obj["metadata"]["name"] for obj in self._owned.of(kind, isvc)} - wanted - routed
+            self._owned.delete(kind, isvc, names=gone)
+        services = {obj["metadata"]["name"] for obj in self._owned.of("Service", isvc)} - wanted - routed
+        self._owned.delete("Service", isvc, names={name for name in services if not self._owned.pods(isvc, name)})
+
+    def _view(
+        self, isvc: Object, choice: runtimes.Choice | None, deployment: Object, placed: Sequence[_Placed]
+    ) -> isvcstatus.View:
+        namespace = isvc["metadata"]["namespace"]
         hosts = workloads.domain_names(isvc, self._domain)
-        pods = [pod for pod in self._pods(namespace, name) if "deletionTimestamp" not in pod["metadata"]]
+        found = self._owned.pods(isvc, deployment["metadata"]["name"])
+        pods = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
         pods.sort(key=lambda pod: int(pod["metadata"]["resourceVersion"]), reverse=True)
         pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
-        routes = {route: self._find("HTTPRoute", route, namespace) for route in hosts}
-        return isvcstatus.View(choice=choice, deployment=deployment, pods=pods, routes=routes, hosts=hosts)
-
-    def _apply_deployment(self, wanted: Object) -> Object:
-        metadata = wanted["metadata"]
-        current = self._find("Deployment", metadata["name"], metadata["namespace"])
-        return self._apply("Deployment", deployments.with_revision(current, wanted))
-
-    def _apply(self, kind: str, wanted: Object) -> Object:
-        """Create an object, or put back what somebody changed in it."""
-        metadata = wanted["metadata"]
-
-        def change(current: Object) -> Object:
-            kept = {key: value for key, value in current["metadata"].items() if key not in ("labels", "annotations")}
-            status = {"status": current["status"]} if "status" in current else {}
-            return {**wanted, **status, "metadata": {**kept, **metadata}}
-
-        if self._find(kind, metadata["name"], metadata["namespace"]) is None:
-            with contextlib.suppress(AlreadyExists):
-                return self._store.create(kind, wanted)
-        return self._store.mutate(kind, metadata["name"], metadata["namespace"], change)
+        return isvcstatus.View(
+            choice=choice,
+            deployment=deployment,
+            pods=pods,
+            routes={route: self._owned.find("HTTPRoute", route, namespace) for route in hosts},
+            hosts=hosts,
+            domain=self._domain,
+            canaries={
+                canary.variant.name: isvcstatus.CanaryState(
+                    percent=canary.variant.percent or 0, is_ready=canary.is_ready
+                )
+                for canary in placed
+            },
+        )
 
     def _write_status(self, isvc: Object, status: Object) -> None:
         name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
@@ -180,7 +242,7 @@ class InferenceServiceReconciler:
 
     # Ending
 
-    def _delete(self, isvc: Object) -> float | None:
+    def _delete(self, isvc: Object) -> None:
         if self._tear_down(isvc):
 
             def change(current: Object) -> Object:
@@ -189,56 +251,44 @@ class InferenceServiceReconciler:
 
             with contextlib.suppress(NotFound):
                 self._store.mutate(_KIND, isvc["metadata"]["name"], isvc["metadata"]["namespace"], change)
-        return None
 
     def _tear_down(self, isvc: Object) -> bool:
-        """Remove what was made for it, hosts first, Service last; whether nothing is left.
+        """Remove what was made for it, hosts first, Services last; whether nothing is left.
 
         Its pods leave the gateway before their processes end (`pods`), so requests on their way are answered.
         """
-        name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
-        for kind, child in (("HTTPRoute", name), ("HTTPRoute", service_name(name)), ("Deployment", service_name(name))):
-            found = self._find(kind, child, namespace)
-            if found is not None and _is_owned(found, isvc):
-                with contextlib.suppress(NotFound):
-                    self._store.delete(kind, child, namespace)
-        if self._pods(namespace, name):
+        for kind in ("HTTPRoute", "HorizontalPodAutoscaler", "Deployment"):
+            self._owned.delete(kind, isvc)
+        if self._owned.pods(isvc):
             return False
-        with contextlib.suppress(NotFound):
-            self._store.delete("Service", service_name(name), namespace)
+        self._owned.delete("Service", isvc)
         return True
-
-    def _delete_leftovers(self, namespace: str, name: str) -> None:
-        """What an InferenceService left that went without us: somebody took our finalizer away."""
-        for kind in ("Deployment", "Service"):
-            found = self._find(kind, service_name(name), namespace)
-            owners = (found or {}).get("metadata", {}).get("ownerReferences") or ()
-            if any(owner["kind"] == _KIND and owner["name"] == name for owner in owners):
-                with contextlib.suppress(NotFound):
-                    self._store.delete(kind, service_name(name), namespace)
-
-    def _pods(self, namespace: str, name: str) -> list[Object]:
-        return self._store.list("Pod", namespace, labels={workloads.LABEL: name})
-
-    def _find(self, kind: str, name: str, namespace: str) -> Object | None:
-        try:
-            return self._store.get(kind, name, namespace)
-        except NotFound:
-            return None
 
 
 def _key(kind: str, obj: Object) -> Key:
     return (kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
-def _is_owned(obj: Object, isvc: Object) -> bool:
-    return any(owner.get("uid") == isvc["metadata"]["uid"] for owner in obj["metadata"].get("ownerReferences") or ())
+def _backends(route: Object) -> list[str]:
+    """The Services that a route leads to."""
+    return [ref["name"] for rule in route["spec"].get("rules") or () for ref in rule.get("backendRefs") or ()]
 
 
-def _too_long(isvc: Object, domain: str) -> Blocked | None:
+def _is_taken(route: Object) -> bool:
+    """Whether every Gateway of a route has taken its present generation."""
+    parents = (route.get("status") or {}).get("parents") or ()
+    seen = [entry["observedGeneration"] for parent in parents for entry in parent["conditions"]]
+    return all(generation == route["metadata"]["generation"] for generation in seen)
+
+
+def _is_available(deployment: Object) -> bool:
+    is_current = (deployment.get("status") or {}).get("observedGeneration") == deployment["metadata"]["generation"]
+    return is_current and condition(deployment, "Available").get("status") == "True"
+
+
+def _too_long(isvc: Object, variant: Variant, domain: str) -> Blocked | None:
     """The predictor's host begins with one label that must not be longer than DNS allows."""
-    name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
-    label = f"{service_name(name)}-{namespace}"
+    label = f"{variant.workload}-{isvc['metadata']['namespace']}"
     if len(label) <= _LONGEST_LABEL:
         return None
     message = (
@@ -248,9 +298,9 @@ def _too_long(isvc: Object, domain: str) -> Blocked | None:
     return Blocked.because(reason="ReconcileFailed", message=message)
 
 
-def _unserved_storage(isvc: Object) -> Blocked | None:
+def _unserved_storage(variant: Variant) -> Blocked | None:
     """A scheme that KServe does not know leaves PredictorReady Unknown there, without a word; here it says why."""
-    uri = workloads.storage_uri(isvc)
+    uri = workloads.storage_uri(variant.predictor)
     scheme = storage.scheme_of(uri)
     if not uri or scheme in storage.SERVED:
         return None

@@ -14,12 +14,13 @@ from turnout.embedded import objects
 from turnout.embedded.serving import runtimes
 from turnout.kube.inferenceservices import condition, service_name
 
-__all__ = ["Blocked", "Condition", "View", "blocked", "serving", "stopped", "with_times"]
+__all__ = ["Blocked", "CanaryState", "Condition", "View", "blocked", "serving", "stopped", "with_times"]
 
 Object = dict[str, Any]
 
 _MODEL_LOAD_FAILED = "ModelLoadFailed"
 _NO_COMMAND = "NoCommand"
+_CANARIES = "CanaryPredictorReady"
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,24 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class CanaryState:
+    """What shows of a canary."""
+
+    percent: int
+    is_ready: bool
+
+
+@dataclass(frozen=True)
 class View:
-    """What an InferenceService has at the moment. `pods` are those not being deleted, the newest first."""
+    """What an InferenceService has at the moment. `pods` are the stable predictor's, the newest first."""
 
     choice: runtimes.Choice | None
     deployment: Object
     pods: Sequence[Object]
     routes: Mapping[str, Object | None]
     hosts: Mapping[str, str]
+    domain: str
+    canaries: Mapping[str, CanaryState] = field(default_factory=dict)
 
 
 def blocked(isvc: Object, reason: Blocked) -> Object:
@@ -101,6 +112,8 @@ def stopped(isvc: Object) -> Object:
     """The status while the annotation serving.kserve.io/stop holds it down."""
     off = [Condition(name, status="False", reason="Stopped") for name in ("IngressReady", "PredictorReady", "Ready")]
     flag = Condition("Stopped", status="True", severity="Info")
+    if isvc["spec"].get("canary"):
+        off = [Condition(_CANARIES, status="False", reason="Stopped", severity="Info"), *off]
     names = {key: value for key, value in (isvc.get("status") or {}).items() if key.endswith("RuntimeName")}
     return {
         **names,
@@ -120,6 +133,7 @@ def serving(isvc: Object, view: View) -> Object:
     ready = _ready(ingress, predictor)
     flag = Condition("Stopped", status="False", severity="Info")
     kept = {key: before[key] for key in ("url", "address", "components") if key in before}
+    canaries = _canary_statuses(view)
     return {
         **kept,
         **(_addresses(isvc, view) if ingress.status == "True" else {}),
@@ -127,7 +141,8 @@ def serving(isvc: Object, view: View) -> Object:
         "deploymentMode": "Standard",
         "observedGeneration": isvc["metadata"]["generation"],
         "modelStatus": _model_status(before.get("modelStatus") or {}, view, failure, is_ready=ready.status == "True"),
-        "conditions": [entry.to_dict() for entry in (ingress, predictor, ready, flag)],
+        **({"canaryStatuses": canaries} if canaries else {}),
+        "conditions": [entry.to_dict() for entry in (*_canaries(view), ingress, predictor, ready, flag)],
     }
 
 
@@ -140,6 +155,28 @@ def with_times(status: Object, before: Object | None) -> Object:
         same = was.get("status") == entry["status"] and "lastTransitionTime" in was
         timed.append({**entry, "lastTransitionTime": was["lastTransitionTime"] if same else objects.now()})
     return {**status, "conditions": timed}
+
+
+def _canary_statuses(view: View) -> list[Object]:
+    """KServe declares a canary's modelStatus and never fills it."""
+    return [
+        {
+            "name": name,
+            "ready": canary.is_ready,
+            "trafficPercent": canary.percent,
+            "modelStatus": {"transitionStatus": ""},
+        }
+        for name, canary in view.canaries.items()
+    ]
+
+
+def _canaries(view: View) -> list[Condition]:
+    """Says nothing of Ready: an InferenceService with a dead canary is Ready."""
+    if not view.canaries:
+        return []
+    holds = all(canary.is_ready for canary in view.canaries.values())
+    reason = "AllCanariesReady" if holds else "CanariesNotReady"
+    return [Condition(_CANARIES, status=str(holds), reason=reason, severity="Info")]
 
 
 def _predictor(view: View, failure: Failure | None) -> Condition:
@@ -193,11 +230,12 @@ def _ready(ingress: Condition, predictor: Condition) -> Condition:
 
 def _addresses(isvc: Object, view: View) -> Object:
     name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
-    predictor = service_name(name)
+    predictor = view.deployment["metadata"]["name"]
     return {
         "url": f"http://{view.hosts[name]}",
         "address": {"url": f"http://{predictor}.{namespace}.svc.cluster.local"},
-        "components": {"predictor": {"url": f"http://{view.hosts[predictor]}"}},
+        # After a promotion this carries the new name, which no route serves: so it is in KServe.
+        "components": {"predictor": {"url": f"http://{predictor}-{namespace}.{view.domain}"}},
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from turnout.embedded.serving import podstatus, probing, runtimes, shipping, storage, templates, workloads
-from turnout.embedded.serving.deployments import ARGUMENTS, FINALIZER
+from turnout.embedded.serving.deployments import FINALIZER
 from turnout.embedded.store import Key, Store
 from turnout.embedded.supervision import logfiles
 from turnout.embedded.supervision.processes import Phase, Spec, State, Supervisor, backoff_s
@@ -235,7 +235,7 @@ def _command(pod: Object, model: str) -> Callable[[int], tuple[str, ...]]:
     """The argument list for a port. Templates see the InferenceService's metadata in the pod's, which inherits it."""
     metadata = pod["metadata"]
     line = runtimes.command_of(metadata["annotations"])
-    appended = tuple(orjson.loads(metadata["annotations"].get(ARGUMENTS, "[]")))
+    appended = tuple(orjson.loads(metadata["annotations"].get(workloads.ARGUMENTS, "[]")))
     seen = {**metadata, "name": metadata["labels"].get(workloads.LABEL, metadata["name"])}
 
     def command(port: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What KServe makes of an InferenceService in Standard mode: one Deployment, one Service, two HTTPRoutes.
+"""What KServe makes of an InferenceService in Standard mode: a Deployment and a Service per predictor, two HTTPRoutes.
 
 Pure functions: the same InferenceService and runtime give the same objects.
 """
@@ -6,20 +6,23 @@ Pure functions: the same InferenceService and runtime give the same objects.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from turnout.embedded.serving import podspecs, runtimes, templates
+from turnout.embedded.serving.variants import Variant
 from turnout.kube.inferenceservices import service_name
 
 __all__ = [
+    "ARGUMENTS",
     "LABEL",
     "SOURCE",
+    "autoscaler",
     "deployment",
     "domain_names",
     "fields_of",
-    "isvc_of",
     "owner",
     "routes",
     "service",
@@ -30,10 +33,10 @@ __all__ = [
 Object = dict[str, Any]
 
 LABEL = "serving.kserve.io/inferenceservice"
+ARGUMENTS = "turnout.dev/arguments"  # what a model appends to its runtime's command, as JSON
 SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 
 _NOT_PASSED_ON = frozenset({"kubectl.kubernetes.io/last-applied-configuration", "modelFormat"})
-_AUTOSCALER = "serving.kserve.io/autoscalerClass"
 _GATEWAY = {
     "group": "gateway.networking.k8s.io",
     "kind": "Gateway",
@@ -44,19 +47,13 @@ _DEFAULT_TIMEOUT_S = 60
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # those of Kubernetes' generated names: no vowels, no words
 
 
-def isvc_of(workload: str) -> str:
-    """The InferenceService that a Deployment, Service or HTTPRoute of this name would belong to."""
-    return workload.removesuffix("-predictor")
-
-
 def fields_of(isvc: Object) -> dict[str, Any]:
     """What templates of a runtime may use."""
     return templates.fields_of(isvc["metadata"])
 
 
-def storage_uri(isvc: Object) -> str:
+def storage_uri(predictor: Object) -> str:
     """Where the model is; empty when the predictor brings it along."""
-    predictor = isvc["spec"]["predictor"]
     return str(podspecs.model_of(predictor).get("storageUri") or "")
 
 
@@ -82,24 +79,30 @@ def short_hash(value: Any, *, length: int = 10) -> str:
     return "".join(letters)
 
 
-def deployment(isvc: Object, choice: runtimes.Choice | None) -> Object:
-    """The Deployment of the predictor.
+def deployment(isvc: Object, variant: Variant, choice: runtimes.Choice | None, *, replicas: int) -> Object:
+    """The Deployment of a predictor.
 
     Raises:
         SpecError: a template cannot be rendered.
     """
-    name, predictor = isvc["metadata"]["name"], isvc["spec"]["predictor"]
-    metadata = _metadata(isvc, choice)
+    metadata, fields = _metadata(isvc, variant, choice), fields_of(isvc)
+    arguments = podspecs.arguments(variant.predictor, fields=fields)
+    # On the Deployment and not in its template, which looks as KServe's does.
+    command_line = {ARGUMENTS: orjson.dumps(arguments).decode()} if arguments else {}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {**metadata, "ownerReferences": [owner(isvc)]},
+        "metadata": {
+            **metadata,
+            "annotations": {**metadata["annotations"], **command_line},
+            "ownerReferences": [owner(isvc)],
+        },
         "spec": {
-            "replicas": _replicas(isvc),
+            "replicas": replicas,
             "selector": {"matchLabels": {"app": metadata["labels"]["app"]}},
             "template": {
                 "metadata": metadata,
-                "spec": podspecs.spec(predictor, choice, fields=fields_of(isvc), name=name),
+                "spec": podspecs.spec(variant.predictor, choice, fields=fields, name=isvc["metadata"]["name"]),
             },
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
             "revisionHistoryLimit": 10,
@@ -110,7 +113,7 @@ def deployment(isvc: Object, choice: runtimes.Choice | None) -> Object:
 
 def service(isvc: Object, made: Object) -> Object:
     """The Service in front of a Deployment that `deployment` made."""
-    metadata = made["metadata"]
+    metadata = made["spec"]["template"]["metadata"]
     target = podspecs.port_of(made["spec"]["template"]["spec"]["containers"])
     port = {"protocol": "TCP", "port": 80, "targetPort": target["containerPort"]}
     # A port that the runtime did not declare gets the Service's name: seen on a cluster.
@@ -140,26 +143,50 @@ def domain_names(isvc: Object, domain: str) -> dict[str, str]:
     return {route: f"{route}-{namespace}.{domain}" for route in (name, service_name(name))}
 
 
-def routes(isvc: Object, domain: str) -> list[Object]:
-    """The HTTPRoutes of the two hosts; both lead to the predictor."""
-    return [_route(isvc, name, host) for name, host in domain_names(isvc, domain).items()]
+def autoscaler(isvc: Object, made: Object, *, most: int) -> Object:
+    """The HorizontalPodAutoscaler that KServe's default class puts beside a Deployment.
+
+    Load moves nothing here: there are as many processes as the least of it says.
+    """
+    least = made["spec"]["replicas"]
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {**made["spec"]["template"]["metadata"], "ownerReferences": [owner(isvc)]},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": made["metadata"]["name"]},
+            "minReplicas": least,
+            "maxReplicas": max(least, most),
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        },
+        "status": {"currentReplicas": least, "desiredReplicas": least},
+    }
 
 
-def _route(isvc: Object, name: str, host: str) -> Object:
+def routes(isvc: Object, domain: str, weights: Mapping[str, int]) -> list[Object]:
+    """The HTTPRoutes of the two hosts; both lead to the Services with these weights."""
+    return [_route(isvc, name, host, weights) for name, host in domain_names(isvc, domain).items()]
+
+
+def _route(isvc: Object, name: str, host: str, weights: Mapping[str, int]) -> Object:
     metadata = isvc["metadata"]
     timeout_s = isvc["spec"]["predictor"].get("timeout") or _DEFAULT_TIMEOUT_S
     headers = [
         {"name": "KServe-Isvc-Name", "value": metadata["name"]},
         {"name": "KServe-Isvc-Namespace", "value": metadata["namespace"]},
     ]
-    backend = {
-        "group": "",
-        "kind": "Service",
-        "name": service_name(metadata["name"]),
-        "namespace": metadata["namespace"],
-        "port": 80,
-        "weight": 1,
-    }
+    backends = [
+        {
+            "group": "",
+            "kind": "Service",
+            "name": service,
+            "namespace": metadata["namespace"],
+            "port": 80,
+            "weight": weight,
+        }
+        for service, weight in weights.items()
+    ]
     labels = metadata.get("labels") or {}
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
@@ -178,7 +205,7 @@ def _route(isvc: Object, name: str, host: str) -> Object:
                 {
                     "matches": [{"path": {"type": "RegularExpression", "value": "^/.*$"}}],
                     "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": headers}}],
-                    "backendRefs": [backend],
+                    "backendRefs": backends,
                     "timeouts": {"request": f"{timeout_s}s"},
                 }
             ],
@@ -186,11 +213,11 @@ def _route(isvc: Object, name: str, host: str) -> Object:
     }
 
 
-def _metadata(isvc: Object, choice: runtimes.Choice | None) -> Object:
+def _metadata(isvc: Object, variant: Variant, choice: runtimes.Choice | None) -> Object:
     """Labels and annotations as KServe passes them on: the predictor's over the service's over the runtime's."""
-    metadata, predictor = isvc["metadata"], isvc["spec"]["predictor"]
+    metadata, predictor = isvc["metadata"], variant.predictor
     runtime = choice.runtime if choice is not None else {"metadata": {}, "spec": {}}
-    name = service_name(metadata["name"])
+    name = variant.workload
     labels = {
         **(runtime["spec"].get("labels") or {}),
         **(metadata.get("labels") or {}),
@@ -199,7 +226,7 @@ def _metadata(isvc: Object, choice: runtimes.Choice | None) -> Object:
         "component": "predictor",
         LABEL: metadata["name"],
     }
-    uri = storage_uri(isvc)
+    uri = storage_uri(predictor)
     annotations = {
         **_command(runtime),
         **(runtime["spec"].get("annotations") or {}),
@@ -218,12 +245,3 @@ def _command(runtime: Object) -> Object:
 
 def _passed_on(metadata: Object) -> Object:
     return {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _NOT_PASSED_ON}
-
-
-def _replicas(isvc: Object) -> int:
-    """`minReplicas`; an autoscaler, KServe's default, never goes to zero."""
-    wanted = isvc["spec"]["predictor"].get("minReplicas")
-    scaler = (isvc["metadata"].get("annotations") or {}).get(_AUTOSCALER, "hpa")
-    if wanted is None:
-        return 1
-    return int(wanted) if scaler in ("none", "external") else max(1, int(wanted))
