@@ -1,4 +1,4 @@
-"""`turnout predict`, `feedback` and `trace`: predictions and what became of them."""
+"""`turnout predict` and `feedback`: predictions and what became of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from turnout.cli.output import print_json, print_table
+from turnout.cli.output import print_json
 from turnout.errors import Failed, InputError, Unavailable
 
 __all__ = ["register"]
@@ -17,7 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (predict, feedback, trace):
+    for command in (predict, feedback):
         app.command()(command)
 
 
@@ -82,21 +82,6 @@ def _label(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
-
-
-def trace(
-    prediction: Annotated[str, typer.Argument(help="Id of a prediction (header x-turnout-id).")], json: Json = False
-) -> None:
-    """Follow a prediction back: version, run, snapshot, source files and commit, and the decision that put it there."""
-    from turnout.kube import client, discovery
-    from turnout.lineage import tracing
-
-    kube = client.connect()
-    found = tracing.trace(prediction, ledger=_ledger(), kube=kube, mlflow_uri=discovery.discover(kube).mlflow_uri)
-    if json:
-        print_json(found.as_dict())
-        return
-    print_table(found.rows(), ["what", "which", "detail"], as_json=False)
 
 
 def _ledger() -> Any:

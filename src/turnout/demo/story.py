@@ -165,7 +165,7 @@ def _play(script: Script, stage: Stage, began: float) -> Told:
     checking.write(stage.home / "result.json", result)
     page = report.write(stage.home, result, watcher.samples, audit)
     telling.table(result, stage.console)
-    telling.trace(result, stage.console, kube=kube, ledger=ledger, mlflow_uri=addresses.mlflow_uri)
+    telling.trace(result, stage.console, kube=kube, ledger=ledger)
     stage.console.print(f"\nreport  {page}\nresult  {stage.home / 'result.json'}", soft_wrap=True)
     return Told(telling.verdict(result, stage.console, expected=script.expected), result)
 

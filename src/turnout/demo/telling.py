@@ -49,13 +49,13 @@ def table(result: Mapping[str, Any], console: Console) -> None:
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
 
 
-def trace(result: Mapping[str, Any], console: Console, *, kube: Kube, ledger: LedgerClient, mlflow_uri: str) -> None:
+def trace(result: Mapping[str, Any], console: Console, *, kube: Kube, ledger: LedgerClient) -> None:
     """One prediction of the champion, back to its data."""
     found = ledger.predictions(endpoint="digits", version=result["champion"], limit=1)["predictions"]
     if not found:
         return
     console.print(f"\n[bold]turnout trace {found[0]['id']}[/]")
-    traced = tracing.trace(found[0]["id"], ledger=ledger, kube=kube, mlflow_uri=mlflow_uri)
+    traced = tracing.trace(found[0]["id"], ledger=ledger, kube=kube)
     for row in traced.rows():
         console.print(f"  {row['what']:<12} {row['which']}  [dim]{row['detail']}[/]", soft_wrap=True)
 

@@ -82,6 +82,7 @@ class Provenance:
 
     version: str
     digest: str
+    registered_us: int
     inputs: str
     run: str
     job: str

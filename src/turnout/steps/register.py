@@ -8,6 +8,7 @@ version again.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,7 @@ def _origin(
     return Provenance(
         version=made.version,
         digest=made.digest,
+        registered_us=time.time_ns() // 1000,
         inputs=inputs,
         run=lineage.run,
         job=lineage.job,
