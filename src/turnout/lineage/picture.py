@@ -31,7 +31,7 @@ svg { --ink: #1d2733; --soft: #5d6b7a; --page: #f5f7fa; --card: #ffffff; --line:
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(--ink); }
 .title { font-size: 22px; font-weight: 600; }
 .name { font-size: 15px; font-weight: 600; }
-.long { font-size: 12px; letter-spacing: -0.02em; }
+.long { font-size: 11.5px; letter-spacing: -0.02em; }
 .soft { fill: var(--soft); }
 .small { font-size: 11.5px; }
 .mono { font: 11.5px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; fill: var(--soft); }
