@@ -76,7 +76,7 @@ def log_normal_bets(sizes: Sequence[float], *, centre: float, sd: float) -> Bets
 
 
 # A bet of size d / (m (1 - m)) is the best one against a drop of d: 0.5 is 4.5 points at m = 0.9.
-ACCURACY_BETS = log_normal_bets([0.1 * 2 ** (j / 2) for j in range(9)], centre=0.5, sd=1.0)
+ACCURACY_BETS = log_normal_bets([0.1 * 2 ** (j / 2) for j in range(9)], centre=0.5, sd=0.95)
 ERROR_BETS = uniform_bets([0.25 * 32 ** (j / 8) for j in range(9)])
 PROMOTION_BETS = Bets((0.5, 1.0, 2.0, 4.0), (0.15, 0.45, 0.25, 0.15), relative=True)
 
@@ -99,7 +99,7 @@ class Restarts:
         return (1.0 - self.first) * self.horizon / (self.horizon + restarts)
 
 
-LATE_REGRESSION = Restarts(first=0.91, every=2000, horizon=9.0)
+LATE_REGRESSION = Restarts(first=0.88, every=2000, horizon=10.0)
 NO_RESTARTS = Restarts(first=1.0, every=2**62, horizon=1.0)
 
 

@@ -57,12 +57,19 @@ def unit_share(share: float, seen: Seen | None = None) -> float:
 
 
 def smallest_population(*, alpha: float, margin: float, base: float, steps: tuple[float, ...]) -> int:
-    """Fewer users than this cannot bring the evidence 1/α for a challenger that is as good as the champion.
+    """Fewer users than this can hardly bring the evidence 1/α for a challenger that is as good as the champion.
 
-    Every user is at most one fresh draw: those who move (the last share of the population) are worth one label of the
-    challenger each. A promotion test on n units under share s grows by about n s (1 - s) δ² / (2 m (1 - m)) nats; the
-    share that maximises this is the last step's or one half.
+    In every step those users are drawn afresh who may still move; a unit under the conditional share c is worth
+    c (1 - c) δ² / (2 m (1 - m)) nats at best, and log(1/α) nats are needed, also by the best test that knows both rates.
+
+    Examples:
+        >>> smallest_population(alpha=0.05, margin=0.02, base=0.9, steps=(0.05, 0.2, 0.5))
+        3732
     """
-    share = min(max(steps), 0.5)
-    per_unit = share * (1.0 - share) * margin**2 / (2.0 * max(base * (1.0 - base), 1e-4))
-    return math.ceil(math.log(1.0 / alpha) / per_unit) if per_unit > 0.0 else 2**62
+    worth, before = 0.0, 0.0
+    for share in steps:
+        fresh = unit_share(share, Seen(low=before))
+        worth += (1.0 - before) * fresh * (1.0 - fresh)
+        before = share
+    per_user = worth * margin**2 / (2.0 * max(base * (1.0 - base), 1e-4))
+    return math.ceil(math.log(1.0 / alpha) / per_user) if per_user > 0.0 else 2**62
