@@ -7,12 +7,14 @@ import random
 from typing import Any
 
 from turnout.controller.observing import World
-from turnout.errors import Conflict, NotFound
+from turnout.controller.rollout import Rollout
+from turnout.errors import Conflict, NotFound, Unavailable
 
 
 def inferenceservice(name: str, *, ready: bool = True) -> dict[str, Any]:
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
-    return {"metadata": {"name": name, "namespace": "default"}, "status": {"conditions": conditions}}
+    metadata = {"name": name, "namespace": "default", "resourceVersion": "1"}
+    return {"kind": "InferenceService", "metadata": metadata, "status": {"conditions": conditions}}
 
 
 def turnout(
@@ -43,37 +45,57 @@ class FakeKube:
         self.versions = {obj["metadata"]["name"]: obj for obj in objects}
         self._version = 0
 
-    def apply(self, obj: dict[str, Any], *, manager: str) -> dict[str, Any]:
-        if error := self.broken.pop("apply", None):
+    def _fail(self, verb: str, kind: str) -> None:
+        if error := self.broken.pop(f"{verb} {kind}", None):
             raise error
-        key = (obj["kind"], obj["metadata"]["name"])
-        stored = self.objects.get(key)
-        wanted = obj["metadata"].get("resourceVersion")
-        if stored and wanted and stored["metadata"]["resourceVersion"] != wanted:
-            raise Conflict("somebody was faster")
+
+    def apply(self, obj: dict[str, Any], *, manager: str) -> dict[str, Any]:
+        return self._store(obj)
+
+    def _store(self, obj: dict[str, Any]) -> dict[str, Any]:
         self._version += 1
         kept = copy.deepcopy(obj)
         kept["metadata"]["resourceVersion"] = str(self._version)
-        self.objects[key] = kept
+        self.objects[obj["kind"], obj["metadata"]["name"]] = kept
         return kept
+
+    def get(self, kind: str, name: str, *, namespace: str) -> dict[str, Any]:
+        if (kind, name) not in self.objects:
+            raise NotFound(name)
+        return copy.deepcopy(self.objects[kind, name])
 
     def patch(
         self, kind: str, name: str, *, namespace: str, body: dict[str, Any], status: bool = False
     ) -> dict[str, Any]:
-        obj = self.objects.get((kind, name))
+        self._fail("patch", kind)
+        obj = self.versions.get(name) if kind == "InferenceService" else self.objects.get((kind, name))
         if obj is None:
             raise NotFound(name)
-        for key, value in body["status"].items():
-            obj.setdefault("status", {})[key] = value
+        wanted = body.get("metadata", {}).get("resourceVersion")
+        if wanted and obj["metadata"].get("resourceVersion") != wanted:
+            raise Conflict("somebody was faster")
+        _merge(obj, body)
+        if not status:
+            self._version += 1
+            obj["metadata"]["resourceVersion"] = str(self._version)
         return obj
 
     def create(self, obj: dict[str, Any]) -> dict[str, Any]:
-        self.events.append(obj)
-        return obj
+        self._fail("create", obj["kind"])
+        if obj["kind"] == "Event":
+            if any(e["metadata"]["name"] == obj["metadata"]["name"] for e in self.events):
+                raise Conflict("exists")
+            self.events.append(obj)
+            return obj
+        if (obj["kind"], obj["metadata"]["name"]) in self.objects:
+            raise Conflict("exists")
+        return self._store(obj)
 
     def delete(self, kind: str, name: str, *, namespace: str) -> None:
-        self.deleted.append(name)
-        self.versions.pop(name, None)
+        self.objects.pop((kind, name), None)
+        if kind == "InferenceService":
+            self.deleted.append(name)
+            self.versions.pop(name, None)
 
     @property
     def route(self) -> dict[str, Any]:
@@ -91,13 +113,24 @@ class FakeKube:
             turnouts=[obj for (kind, _), obj in objects if kind == "Turnout"],
             versions={("default", name): obj for name, obj in self.versions.items()},
             routes={("default", name): copy.deepcopy(obj) for (kind, name), obj in objects if kind == "HTTPRoute"},
+            policies={("default", name): obj for (kind, name), obj in objects if kind == "BackendTrafficPolicy"},
             domain="localhost",
             now_us=now_us,
         )
 
 
+def _merge(obj: dict[str, Any], patch: dict[str, Any]) -> None:
+    for key, value in patch.items():
+        if value is None:
+            obj.pop(key, None)
+        elif isinstance(value, dict):
+            _merge(obj.setdefault(key, {}), value)
+        else:
+            obj[key] = copy.deepcopy(value)
+
+
 class FakeLedger:
-    """State with compare-and-set, audit rows, and evidence that tests produce by `answer`."""
+    """State with compare-and-set, audit rows, and evidence that tests produce by `answer`. `away` makes it fail."""
 
     def __init__(self) -> None:
         self.generation = 0
@@ -105,8 +138,13 @@ class FakeLedger:
         self.audit: list[dict[str, Any]] = []
         self.units: list[dict[str, Any]] = []
         self.waiting_for: list[str] = []
+        self.watermark_us: int | None = None
+        self.now_us = 0
+        self.away = False
 
     def state(self, turnout: str, *, namespace: str) -> dict[str, Any]:
+        if self.away:
+            raise Unavailable("the ledger does not answer")
         return {"generation": self.generation, "state": copy.deepcopy(self.saved)}
 
     def put_state(
@@ -121,7 +159,7 @@ class FakeLedger:
 
     @property
     def actions(self) -> list[str]:
-        return [row["action"] for row in self.audit if row["action"] != "weights"]
+        return [row["action"] for row in self.audit if row["action"] not in ("weights", "alias")]
 
     @property
     def revs(self) -> dict[str, dict[str, int]]:
@@ -132,7 +170,10 @@ class FakeLedger:
         rev, weights = list(self.revs.items())[-1]
         for _ in range(n):
             version = draw.choices(list(weights), list(weights.values()))[0]
-            self.units.append({"version": version, "rev": rev, "y": float(draw.random() < right[version])})
+            y = float(draw.random() < right[version])
+            self.units.append(
+                {"id": f"p{len(self.units)}", "time_us": self.now_us, "version": version, "rev": rev, "y": y}
+            )
 
     def evidence(
         self,
@@ -154,5 +195,26 @@ class FakeLedger:
             "cursor": str(start + len(page)),
             "more": start + len(page) < len(self.units) and kind == "predictions",
             "waiting_for": self.waiting_for,
+            "watermark_us": self.now_us if self.watermark_us is None else self.watermark_us,
             "revs": self.revs,
         }
+
+
+class FakeAliases:
+    """MLflow that obeys at once."""
+
+    def follow(self, key: str, rollout: Rollout) -> tuple[str | None, str | None] | None:
+        wanted = (rollout.champion, rollout.challenger)
+        return None if rollout.champion is None or rollout.aliases == wanted else wanted
+
+
+class FakeGateway:
+    """Keeps users on the first letter of their name, or draws anew when it is not `sticky`."""
+
+    def __init__(self) -> None:
+        self.sticky = True
+        self._count = 0
+
+    def side(self, host: str, header: str, user: str) -> str | None:
+        self._count += 1
+        return ("left", "right")[(int(user[0], 16) if self.sticky else self._count) % 2]

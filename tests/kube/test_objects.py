@@ -53,3 +53,10 @@ def test_an_inferenceservice_carries_its_lineage() -> None:
 def test_a_name_that_kserve_could_not_serve_is_refused_before_it_is_applied() -> None:
     with pytest.raises(SpecError, match="may have 52 characters together, found 56"):
         inferenceservices.build(Version("d" * 49, "d", "file:///m", "x"), namespace="default")
+
+
+def test_a_version_without_onnx_is_served_by_scikit_learn() -> None:
+    version = Version("digits-v4", "digits", "file:///m", "sha256:00", form="skops")
+    model = inferenceservices.build(version, namespace="default")["spec"]["predictor"]["model"]
+
+    assert (model["modelFormat"], model["runtime"]) == ({"name": "sklearn"}, "turnout-sklearn")

@@ -1,49 +1,81 @@
-"""`python -m turnout.controller`: the loop over all Turnouts."""
+"""`python -m turnout.controller`: lead, look at everything, and reconcile each Turnout at its own pace."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import signal
+import socket
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from turnout import settings
+from turnout.controller import mirroring
 from turnout.controller.aliases import Aliases
-from turnout.controller.observing import Ledger, World
-from turnout.controller.reconciling import reconcile
-from turnout.errors import Conflict, TurnoutError, Unavailable
+from turnout.controller.leasing import Leadership
+from turnout.controller.observing import World
+from turnout.controller.probing import HttpGateway, Prober
+from turnout.controller.reconciling import Controller
+from turnout.errors import Conflict, NotFound, TurnoutError, Unavailable
 from turnout.kube import discovery
 from turnout.kube.client import Kube, connect
 from turnout.ledger.client import LedgerClient
 
 log = logging.getLogger("turnout.controller")
 
+_AT_ONCE = 32  # Turnouts reconciled at the same time; they wait for servers, not for the processor
 
-def observe(kube: Kube, domain: str) -> World:
+
+def look(kube: Kube, domain: str) -> World:
     """List everything once for all Turnouts."""
 
-    def key(obj: dict[str, dict[str, str]]) -> tuple[str, str]:
-        return (obj["metadata"]["namespace"], obj["metadata"]["name"])
+    def by_name(objects: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+        return {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in objects}
 
+    turnouts = kube.list("Turnout")
+    is_sticky = any(((obj.get("spec") or {}).get("sticky") or {}).get("header") for obj in turnouts)
     return World(
-        turnouts=kube.list("Turnout"),
-        versions={key(obj): obj for obj in kube.list("InferenceService")},
-        routes={key(obj): obj for obj in kube.list("HTTPRoute")},
+        turnouts=turnouts,
+        versions=by_name(kube.list("InferenceService")),
+        routes=by_name(kube.list("HTTPRoute")),
+        policies=by_name(_policies(kube)) if is_sticky else None,
         domain=domain,
         now_us=time.time_ns() // 1000,
     )
 
 
-def reconcile_all(kube: Kube, ledger: Ledger, aliases: Aliases, domain: str) -> None:
-    """One round. A Turnout that cannot be reconciled never keeps the others from their turn."""
-    world = observe(kube, domain)
-    for turnout in world.turnouts:
-        name = f"{turnout['metadata']['namespace']}/{turnout['metadata']['name']}"
+def _policies(kube: Kube) -> list[dict[str, Any]]:
+    try:
+        return kube.list("BackendTrafficPolicy")
+    except NotFound:
+        return []  # another gateway than Envoy's
+
+
+class Rounds:
+    """Starts a reconcile per Turnout and round. One that is slow misses rounds; one that fails is tried again."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="reconcile")
+        self._running: dict[str, Future[None]] = {}
+
+    def go(self, world: World, *, term: int) -> None:
+        """One round; waits for nobody."""
+        for turnout in world.turnouts:
+            name = f"{turnout['metadata']['namespace']}/{turnout['metadata']['name']}"
+            running = self._running.get(name)
+            if running is None or running.done():
+                self._running[name] = self._pool.submit(self._one, name, dict(turnout), world, term)
+
+    def stop(self) -> None:
+        """Let those that run come to their end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, name: str, turnout: dict[str, Any], world: World, term: int) -> None:
         try:
-            rollout = reconcile(dict(turnout), world, kube=kube, ledger=ledger)
-            if rollout is not None:
-                aliases.follow(name, rollout)
+            self._controller.reconcile(turnout, world, term=term)
         except Conflict as error:
             log.info("%s: somebody was faster, next round: %s", name, error)
         except TurnoutError as error:
@@ -52,29 +84,52 @@ def reconcile_all(kube: Kube, ledger: Ledger, aliases: Aliases, domain: str) -> 
             log.exception("%s: reconcile failed", name)
 
 
-def run(stop: threading.Event, *, interval_s: float) -> None:
-    """Reconcile until told to stop; wait out an API server or ledger that is away."""
-    kube: Kube | None = None
+def run(stop: threading.Event, arguments: argparse.Namespace) -> None:
+    """Lead and reconcile until told to stop; wait out an API server that is away."""
+    kube, addresses = _connect(stop, arguments.interval)
+    if kube is None or addresses is None:
+        return
+    leadership = Leadership(kube, arguments.name, duration_s=arguments.lease)
+    controller = Controller(
+        kube,
+        LedgerClient(addresses.ledger_url, addresses.ledger_token),
+        Aliases(addresses.mlflow_uri),
+        Prober(HttpGateway(addresses.gateway_url)),
+    )
+    rounds = Rounds(controller)
     while not stop.is_set():
         try:
-            if kube is None:
-                kube = connect()
-                addresses = discovery.discover(kube)
-                ledger = LedgerClient(addresses.ledger_url, addresses.ledger_token)
-                aliases = Aliases(addresses.mlflow_uri)
-            reconcile_all(kube, ledger, aliases, addresses.domain)
-        except Unavailable as error:
-            log.warning("%s", error)
-            stop.wait(error.retry_after_s)
+            if term := leadership.hold():
+                world = look(kube, addresses.domain)
+                rounds.go(world, term=term)
+                mirroring.release_orphans(world, kube)
         except TurnoutError as error:
             log.warning("%s", error)
-        stop.wait(interval_s)
+        stop.wait(arguments.interval)
+    rounds.stop()
+    try:
+        leadership.release()
+    except TurnoutError as error:
+        log.info("the lease was not given back: %s", error)
+
+
+def _connect(stop: threading.Event, interval_s: float) -> tuple[Kube | None, discovery.Addresses | None]:
+    while not stop.is_set():
+        try:
+            kube = connect()
+            return kube, discovery.discover(kube)
+        except Unavailable as error:
+            log.warning("%s", error)
+            stop.wait(max(interval_s, error.retry_after_s))
+    return None, None
 
 
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m turnout.controller", description="The Turnout controller.")
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between two rounds (default: 0.5)")
+    parser.add_argument("--lease", type=float, default=15.0, help="seconds after which a silent leader is replaced")
+    parser.add_argument("--name", default=socket.gethostname(), help="of this replica (default: the host name)")
     arguments = parser.parse_args()
     logging.basicConfig(
         level=settings.read("TURNOUT_LOG_LEVEL"), format="%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -84,7 +139,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("controller starts")
-    run(stop, interval_s=arguments.interval)
+    run(stop, arguments)
     log.info("controller stops")
 
 

@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from turnout.controller.decision import Decision
+from turnout.controller import mirroring
 from turnout.controller.observing import Ledger, Turn, World
+from turnout.controller.records import Decision
 from turnout.controller.rollout import Rollout
+from turnout.controller.weighing import renewed
 from turnout.errors import Conflict
 from turnout.kube import httproutes
 from turnout.kube.client import Kube
 
-__all__ = ["act", "commit", "new_rev"]
+__all__ = ["act", "commit", "new_rev", "save", "taint"]
 
 log = logging.getLogger(__name__)
 
 # Envoy's connections to a retired version have long gone over to others by then.
 _DELETE_AFTER_US = 10_000_000
+_MOST_TAINTED = 50
 
 
 def new_rev() -> str:
@@ -28,29 +31,56 @@ def new_rev() -> str:
     return secrets.token_hex(4)
 
 
-def commit(turn: Turn, decisions: Sequence[Decision], ledger: Ledger) -> None:
-    """State, cursors and audit rows in one transaction, fenced by the generation that was read."""
-    if not decisions and not turn.increment.units:
+def commit(turn: Turn, decisions: Sequence[Decision], ledger: Ledger, *, term: int) -> None:
+    """State, cursors and audit rows in one transaction, fenced by the generation that was read.
+
+    A new leader writes its term into every state at once: whoever led before, and sleeps, finds the generation changed.
+    """
+    fresh = any(increment.units for increment in turn.increments.values())
+    if not decisions and not fresh and turn.term == term and turn.rollout == turn.committed:
         return
-    if turn.test is not None:
-        turn.tests[f"{turn.test.champion}|{turn.test.challenger}"] = turn.test.dump()
+    turn.keep_tests()
     rows: list[dict[str, Any]] = []
-    rev = turn.committed_rev
+    rev = turn.committed.rev
     for made in decisions:
-        data = {"version": made.version, "sentence": made.sentence, "evidence": made.evidence}
-        rows.append({"action": made.action, "actor": "controller", "data": data})
+        row = _audit_row(made)
+        rows.append(row)
+        turn.unreported.append({"action": made.action, "version": made.version, **_told(row)})
         if made.rollout.rev != rev:
             rows.append(_weights_row(made.rollout))
             rev = made.rollout.rev
-    _put(turn, ledger, rows)
+    save(turn, ledger, rows, term=term)
 
 
-def _put(turn: Turn, ledger: Ledger, rows: list[dict[str, Any]]) -> None:
-    state = {"rollout": turn.rollout.dump(), "tests": turn.tests}
+def save(turn: Turn, ledger: Ledger, rows: list[dict[str, Any]], *, term: int) -> None:
+    """Write the state, if nobody else did since it was read.
+
+    Raises:
+        Conflict: somebody did; nothing was written.
+    """
+    state = {
+        "term": term,
+        "rollout": turn.rollout.dump(),
+        "tests": turn.tests,
+        "unreported": turn.unreported,
+        "shadows": turn.shadows,
+    }
     answer = ledger.put_state(
         turn.name, namespace=turn.namespace, if_generation=turn.generation, state=state, audit=rows
     )
-    turn.generation = answer["generation"]
+    turn.generation, turn.term, turn.committed = answer["generation"], term, turn.rollout
+
+
+def _audit_row(made: Decision) -> dict[str, Any]:
+    # The id ties the row to its Event, so that a controller that died in between tells it once and only once.
+    data: dict[str, Any] = {"id": secrets.token_hex(8), "version": made.version, "champion": made.rollout.champion}
+    data |= {"sentence": made.sentence, "evidence": made.evidence}
+    data |= {name: value for name, value in (("guarantee", made.guarantee), ("reason", made.reason)) if value}
+    return {"action": made.action, "actor": made.actor, "data": data}
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": row["data"]["id"], "sentence": row["data"]["sentence"]}
 
 
 def _weights_row(rollout: Rollout) -> dict[str, Any]:
@@ -58,33 +88,65 @@ def _weights_row(rollout: Rollout) -> dict[str, Any]:
     return {"action": "weights", "actor": "controller", "data": data}
 
 
-def act(turn: Turn, world: World, kube: Kube, ledger: Ledger) -> bool:
-    """Make the route say what was committed and delete what nobody needs; returns whether the route was in sync."""
+def taint(turn: Turn, world: World, ledger: Ledger, *, term: int, in_sync_us: int) -> bool:
+    """Whether somebody else changed the route; then what was asked for comes back under a new revision.
+
+    Requests that were assigned by other weights are no evidence of ours: the old revision is tainted from the last
+    moment on at which the route was seen to be as committed.
+    """
+    actual, rollout = world.route(turn), turn.rollout
+    if actual is None or rollout.champion is None or _holds(_route(turn, world), actual):
+        return False
+    found = _rev(actual)
+    if found in rollout.past or httproutes.BLIND in (actual["metadata"].get("annotations") or {}):
+        return False  # a commit whose route is still to be written, or our own way back
+    if found == rollout.rev and _assigns(_route(turn, world), actual):
+        return False  # shadows, hosts and testers' rules may come and go under one revision
+    since_us = max(in_sync_us, rollout.rev_us)
+    tainted = dict(list({**rollout.tainted, rollout.rev: since_us}.items())[-_MOST_TAINTED:])
+    turn.rollout = renewed(replace(rollout, tainted=tainted), rev=new_rev(), now_us=world.now_us)
+    sentence = f"somebody else changed the route; it is restored under revision {turn.rollout.rev}"
+    log.warning("%s: %s", turn.key, sentence)
+    data: dict[str, Any] = {"id": secrets.token_hex(8), "rev": turn.rollout.rev, "was": found, "sentence": sentence}
+    data |= {"tainted": rollout.rev, "sinceUs": since_us}
+    row = {"action": "restore", "actor": "controller", "data": data}
+    turn.unreported.append({"action": "restore", "version": "", **_told(row)})
+    turn.keep_tests()
+    save(turn, ledger, [row, _weights_row(turn.rollout)], term=term)
+    return True
+
+
+def act(turn: Turn, world: World, kube: Kube) -> bool:
+    """Make the route say what was committed and delete what nobody needs; whether the route was as wanted already.
+
+    Raises:
+        Conflict: the route changed since it was seen; the next round looks again.
+    """
     if turn.rollout.champion is None:
         return True
-    actual = world.routes.get((turn.namespace, httproutes.route_name(turn.name)))
-    in_sync = True
-    if actual is not None and _rev(actual) == turn.rollout.rev and not _holds(_route(turn), actual):
-        # Somebody else changed it: what was asked for comes back under a new revision, so that requests which were
-        # assigned by other weights are not taken for evidence of ours.
-        in_sync = False
-        turn.rollout = replace(turn.rollout, rev=new_rev())
-        log.warning(
-            "%s/%s: the route differs from revision; restoring it as %s", turn.namespace, turn.name, turn.rollout.rev
-        )
-        restored = {"action": "restore", "actor": "controller", "data": {"rev": turn.rollout.rev, "was": _rev(actual)}}
-        _put(turn, ledger, [restored, _weights_row(turn.rollout)])
-    desired = _route(turn)
-    if actual is None or not _holds(desired, actual):
-        if actual is not None:
-            desired["metadata"]["resourceVersion"] = actual["metadata"]["resourceVersion"]
-        kube.apply(desired, manager="turnout-controller")
-    else:
+    mirroring.guard(turn, world, kube)
+    actual, desired = world.route(turn), _route(turn, world)
+    if actual is None:
+        kube.create(desired)  # not applied: two controllers that both find none must not both make one
+        return False
+    if _holds(desired, actual) and httproutes.BLIND not in (actual["metadata"].get("annotations") or {}):
+        mirroring.release(turn, world, kube)
         _delete_retired(turn, world, kube)
-    return in_sync
+        return True
+    metadata = actual["metadata"]
+    body = {
+        "metadata": {
+            "resourceVersion": metadata["resourceVersion"],
+            "annotations": {httproutes.REV: turn.rollout.rev, httproutes.BLIND: None},
+            "ownerReferences": desired["metadata"]["ownerReferences"],
+        },
+        "spec": desired["spec"],
+    }
+    kube.patch("HTTPRoute", metadata["name"], namespace=turn.namespace, body=body)
+    return False
 
 
-def _route(turn: Turn) -> dict[str, Any]:
+def _route(turn: Turn, world: World) -> dict[str, Any]:
     return httproutes.build(
         httproutes.ManagedRoute(
             turnout=turn.name,
@@ -94,6 +156,8 @@ def _route(turn: Turn) -> dict[str, Any]:
             rev=turn.rollout.rev,
             weights=turn.rollout.weights,
             forced=turn.rollout.served if turn.spec.policy.forced_routing else (),
+            shadows=mirroring.mirrored(turn, world),
+            sticky=turn.rollout.sticky,
         )
     )
 
@@ -102,10 +166,18 @@ def _rev(route: Mapping[str, Any]) -> str:
     return str((route["metadata"].get("annotations") or {}).get(httproutes.REV, ""))
 
 
+def _assigns(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether both deal out requests alike: the same backends, weights and stamps for the same requests."""
+    rules = found["spec"].get("rules") or [{}]
+    main = wanted["spec"]["rules"][0]
+    return all(_holds(main[name], rules[0].get(name)) for name in ("matches", "backendRefs"))
+
+
 def _holds(wanted: Any, found: Any) -> bool:
     """Whether `found` says all that `wanted` says; the server may have added defaults to mappings, not to lists."""
     if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(key in found and _holds(wanted[key], found[key]) for key in wanted)
+        # An empty list and none at all are the same to every server.
+        return isinstance(found, Mapping) and all(_holds(wanted[key], found.get(key, [])) for key in wanted)
     if isinstance(wanted, list):
         return isinstance(found, list) and len(wanted) == len(found) and all(map(_holds, wanted, found))
     return bool(wanted == found)
@@ -113,11 +185,11 @@ def _holds(wanted: Any, found: Any) -> bool:
 
 def _delete_retired(turn: Turn, world: World, kube: Kube) -> None:
     """Keep the newest `keep` retired versions warm; nobody routes to the others any more."""
-    keep = turn.spec.policy.keep
+    keep, named = turn.spec.policy.keep, {*turn.rollout.served, *turn.spec.shadows}
     for version, retired_us in turn.rollout.retired[: max(0, len(turn.rollout.retired) - keep)]:
         present = (turn.namespace, version) in world.versions
-        if present and version not in turn.rollout.served and world.now_us - retired_us > _DELETE_AFTER_US:
+        if present and version not in named and world.now_us - retired_us > _DELETE_AFTER_US:
             try:
                 kube.delete("InferenceService", version, namespace=turn.namespace)
             except Conflict:
-                log.info("%s/%s: %s is being changed; its deletion waits", turn.namespace, turn.name, version)
+                log.info("%s: %s is being changed; its deletion waits", turn.key, version)

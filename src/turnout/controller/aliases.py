@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from turnout.controller.rollout import Rollout
 
-__all__ = ["Aliases"]
+__all__ = ["Aliases", "Wanted"]
 
 log = logging.getLogger(__name__)
 
@@ -29,39 +29,34 @@ class Aliases:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._done: dict[str, Wanted] = {}
         self._running: dict[str, _Attempt] = {}
         self._not_before: dict[str, float] = {}
 
-    def follow(self, key: str, rollout: Rollout) -> None:
-        """Start what is needed for this endpoint, or take note of what has ended. Never waits."""
-        wanted = (rollout.champion, rollout.challenger)
+    def follow(self, key: str, rollout: Rollout) -> Wanted | None:
+        """Start what is needed for this endpoint; (champion, challenger) when an attempt has set them. Never waits."""
         attempt = self._running.get(key)
         if attempt is not None:
-            self._collect(key, attempt)
-            return
-        if rollout.champion is None or self._done.get(key) == wanted or time.monotonic() < self._not_before.get(key, 0):
-            return
+            return self._collect(key, attempt)
+        wanted = (rollout.champion, rollout.challenger)
+        if rollout.aliases == wanted or time.monotonic() < self._not_before.get(key, 0):
+            return None
         command = _command(self._uri, wanted)
-        if command is None:
-            self._done[key] = wanted
-            return
-        self._running[key] = _Attempt(wanted, subprocess.Popen(command, stderr=subprocess.PIPE))
+        if command is not None:
+            self._running[key] = _Attempt(wanted, subprocess.Popen(command, stderr=subprocess.PIPE))
+        return None
 
-    def _collect(self, key: str, attempt: _Attempt) -> None:
+    def _collect(self, key: str, attempt: _Attempt) -> Wanted | None:
         code = attempt.process.poll()
         if code is None:
-            return
+            return None
         del self._running[key]
         stderr = attempt.process.stderr
         said = stderr.read().decode(errors="replace").strip() if stderr else ""
         if code == 0:
-            self._done[key] = attempt.wanted
-        else:
-            log.warning(
-                "%s: MLflow's aliases could not be set, again in %.0f s: %s", key, _AGAIN_AFTER_S, *said or [code]
-            )
-            self._not_before[key] = time.monotonic() + _AGAIN_AFTER_S
+            return attempt.wanted
+        log.warning("%s: MLflow's aliases could not be set, again in %.0f s: %s", key, _AGAIN_AFTER_S, said or code)
+        self._not_before[key] = time.monotonic() + _AGAIN_AFTER_S
+        return None
 
 
 def _command(uri: str, wanted: Wanted) -> list[str] | None:

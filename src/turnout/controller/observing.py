@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from turnout.controller.evidence import EvidenceSource, Increment, Test, read_increment
+from turnout.controller.records import Blindness
 from turnout.controller.rollout import Rollout
-from turnout.kube import inferenceservices
+from turnout.errors import Conflict
+from turnout.kube import httproutes, inferenceservices
 from turnout.kube.turnouts import TurnoutSpec
 
-__all__ = ["Ledger", "Turn", "World", "current_test", "observe"]
+__all__ = ["Ledger", "Turn", "World", "blindness", "current_tests", "observe"]
 
 
 class Ledger(EvidenceSource, Protocol):
@@ -32,26 +34,37 @@ class Ledger(EvidenceSource, Protocol):
 
 @dataclass(frozen=True)
 class World:
-    """What one round of listing saw, for all Turnouts alike."""
+    """What one round of listing saw, for all Turnouts alike. `policies` is None where the gateway has no such kind."""
 
     turnouts: Sequence[Mapping[str, Any]]
     versions: Mapping[tuple[str, str], Mapping[str, Any]]
     routes: Mapping[tuple[str, str], Mapping[str, Any]]
     domain: str
     now_us: int
+    policies: Mapping[tuple[str, str], Mapping[str, Any]] | None = None
 
     def ready(self, namespace: str) -> frozenset[str]:
-        """Names of the ready InferenceServices of a namespace."""
+        """Names of the ready InferenceServices of a namespace that nobody is deleting."""
         return frozenset(
             name
             for (ns, name), obj in self.versions.items()
-            if ns == namespace and inferenceservices.is_ready(dict(obj))
+            if ns == namespace
+            and inferenceservices.is_ready(dict(obj))
+            and not obj["metadata"].get("deletionTimestamp")
         )
+
+    def route(self, turn: Turn) -> Mapping[str, Any] | None:
+        """The Turnout's route as it was seen."""
+        return self.routes.get((turn.namespace, httproutes.route_name(turn.name)))
 
 
 @dataclass
 class Turn:
-    """Everything that one reconcile carries from step to step."""
+    """Everything that one reconcile carries from step to step. `tests` has the saved ones, `running` those that are on.
+
+    `unreported` are decisions whose Events may not have been written yet; `term` is that of the leader that wrote the
+    state.
+    """
 
     turnout: dict[str, Any]
     name: str
@@ -59,17 +72,42 @@ class Turn:
     spec: TurnoutSpec
     host: str
     generation: int
+    term: int
     rollout: Rollout
-    committed_rev: str
+    committed: Rollout
     tests: dict[str, Any]
-    test: Test | None = None
-    increment: Increment = field(default_factory=lambda: Increment(0, {}, ()))
+    unreported: list[dict[str, Any]]
+    shadows: dict[str, Any]
+    running: dict[str, Test] = field(default_factory=dict)
+    increments: dict[str, Increment] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Namespace and name."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """Logs without which evidence is not complete."""
+        return tuple(sorted({log for increment in self.increments.values() for log in increment.waiting_for}))
+
+    def keep_tests(self) -> None:
+        """Put what is running into what will be saved."""
+        for test in self.running.values():
+            self.tests[f"{test.champion}|{test.challenger}"] = test.dump()
 
 
-def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledger) -> Turn:
+def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledger, *, term: int) -> Turn:
+    """The state as it was committed last, and the evidence that has come since.
+
+    Raises:
+        Conflict: a later leader has written this state: who reads this has been replaced while it slept.
+    """
     name, namespace = turnout["metadata"]["name"], turnout["metadata"]["namespace"]
     saved = ledger.state(name, namespace=namespace)
     state = saved["state"] or {}
+    if state.get("term", 0) > term:
+        raise Conflict(f"{namespace}/{name}: a later leader has taken over (term {state['term']}, ours is {term})")
     rollout = Rollout.load(state["rollout"]) if "rollout" in state else Rollout()
     turn = Turn(
         turnout=turnout,
@@ -78,28 +116,62 @@ def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledge
         spec=spec,
         host=host,
         generation=saved["generation"],
+        term=state.get("term", 0),
         rollout=rollout,
-        committed_rev=rollout.rev,
+        committed=rollout,
         tests=dict(state.get("tests", {})),
+        unreported=list(state.get("unreported", [])),
+        shadows=dict(state.get("shadows", {})),
     )
+    turn.running = current_tests(turn)
     _read_evidence(turn, ledger)
     return turn
 
 
 def _read_evidence(turn: Turn, ledger: Ledger) -> None:
-    turn.test = current_test(turn)
-    if turn.test is None:
-        return
-    window_us = turn.spec.policy.label_window
-    turn.increment = read_increment(ledger, turn.name, namespace=turn.namespace, test=turn.test, window_us=window_us)
-    fresh = turn.increment.labels_by_rev.get(turn.rollout.rev, 0)
-    if fresh:
-        turn.rollout = replace(turn.rollout, step_labels=turn.rollout.step_labels + fresh)
+    for version, test in turn.running.items():
+        challenge = turn.rollout.challenge(version)
+        increment = read_increment(
+            ledger,
+            turn.name,
+            namespace=turn.namespace,
+            test=test,
+            window_us=turn.spec.policy.label_window,
+            step_us=challenge.step_started_us if challenge else 0,
+            tainted=turn.rollout.tainted,
+            forced=turn.spec.policy.forced_routing,
+        )
+        turn.increments[version] = increment
+        if challenge is not None and increment.labels:
+            counted = replace(challenge, step_labels=challenge.step_labels + increment.labels)
+            turn.rollout = turn.rollout.with_challenge(counted)
 
 
-def current_test(turn: Turn) -> Test | None:
-    if turn.rollout.pair is None:
-        return None
-    champion, challenger = turn.rollout.pair
-    saved = turn.tests.get(f"{champion}|{challenger}")
-    return Test.load(saved) if saved else Test.begin(champion, challenger, turn.spec.policy)
+def current_tests(turn: Turn) -> dict[str, Test]:
+    """The tests that the state asks for, by the version that is judged; those that run already stay as they are."""
+    found = {}
+    for champion, challenger in turn.rollout.pairs:
+        running = turn.running.get(challenger)
+        if running is not None and running.champion == champion:
+            found[challenger] = running
+            continue
+        saved = turn.tests.get(f"{champion}|{challenger}")
+        challenge = turn.rollout.challenge(challenger)
+        found[challenger] = (
+            Test.load(saved)
+            if saved
+            else Test.begin(champion, challenger, turn.spec.policy, family=challenge.family if challenge else 1)
+        )
+    return found
+
+
+def blindness(turn: Turn, route: Mapping[str, Any] | None) -> Blindness:
+    """Which logs are silent, and since when nothing is known of them."""
+    notes = (route or {}).get("metadata", {}).get("annotations") or {}
+    rolled_back = bool(notes.get(httproutes.BLIND))
+    if not turn.waiting_for:
+        return Blindness(rolled_back=rolled_back)
+    begun_us = max((c.started_us for c in turn.rollout.challenges), default=turn.rollout.promoted_us)
+    seen_us = min(increment.watermark_us for increment in turn.increments.values())
+    what = f"no word from the logs of {', '.join(turn.waiting_for)}"
+    return Blindness(what=what, since_us=max(begun_us, seen_us), rolled_back=rolled_back)

@@ -1,34 +1,20 @@
-"""What people see: status, conditions and events, in sentences."""
+"""What people see: status and conditions, in sentences."""
 
 from __future__ import annotations
 
 import datetime
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.controller.decision import Decision
+from turnout.controller.evidence import Test
 from turnout.controller.rollout import Rollout
 from turnout.errors import NotFound
 from turnout.kube.client import Kube
 
-__all__ = ["Seen", "refuse", "report"]
+__all__ = ["Seen", "refuse", "report", "write"]
 
-_REASONS = {
-    "adopt": "Adopted",
-    "start": "ChallengeStarted",
-    "step": "ShareRaised",
-    "verdict": "VerdictPromote",
-    "promote": "Promoted",
-    "rollback": "RolledBack",
-    "hold": "Held",
-    "expire": "Expired",
-    "withdraw": "Withdrawn",
-    "revert": "Reverted",
-    "baked": "Baked",
-}
-_WARNINGS = {"rollback", "revert", "expire", "hold"}
+Condition = tuple[str, bool, str, str]
 
 
 @dataclass(frozen=True)
@@ -39,42 +25,92 @@ class Seen:
     ready: frozenset[str]
     challengers: tuple[str, ...]
     waiting_for: tuple[str, ...]
-    alarms: tuple[str, ...]
+    tests: Mapping[str, Test]
+    frozen: str
     route_in_sync: bool
-    evidence: Mapping[str, Any] | None
+    sticky: str
+    shadows: Sequence[Mapping[str, Any]]
+    bad_order: str
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Of all tests that are running."""
+        return tuple(dict.fromkeys(alarm for test in self.tests.values() for alarm in test.alarms))
 
 
-def report(kube: Kube, turnout: Mapping[str, Any], rollout: Rollout, decisions: Sequence[Decision], seen: Seen) -> None:
-    """Write the status when it changed, and one Event per decision."""
-    share = rollout.weights.get(rollout.challenger, 0) if rollout.challenger else 0
+def report(kube: Kube, turnout: Mapping[str, Any], rollout: Rollout, seen: Seen) -> None:
+    """Write the status when it changed."""
+    first = rollout.challenges[0] if rollout.challenges else None
+    leading = seen.tests.get(rollout.pairs[0][1]) if rollout.pairs else None
     status = {
         "url": f"http://{seen.host}",
         "champion": rollout.champion,
         "challenger": rollout.challenger,
-        "share": share if rollout.challenger else None,
+        "share": rollout.weights.get(first.version, 0) if first else None,
         "phase": rollout.phase,
-        "step": rollout.step if rollout.challenger else None,
+        "step": first.step if first else None,
         "rev": rollout.rev or None,
         "weights": dict(rollout.weights),
         "queue": [v for v in seen.challengers if v not in rollout.judged and v not in rollout.served],
         "judged": dict(rollout.judged),
-        "verdict": _rounded(rollout.verdict or (seen.evidence and {"verdict": "hold", **seen.evidence})),
+        "challenges": [_challenge(rollout, version, seen) for version in (c.version for c in rollout.challenges)],
+        "shadows": _rounded(list(seen.shadows)),
+        "lastOrder": dict(rollout.last_order),
+        "verdict": _rounded(rollout.verdict or (leading and {"verdict": "hold", **leading.summary()})),
     }
-    _write(kube, turnout, status, _conditions(rollout, seen))
-    for made in decisions:
-        _event(kube, turnout, _REASONS[made.action], made.sentence, warning=made.action in _WARNINGS)
+    write(kube, turnout, status, _conditions(rollout, seen))
+
+
+def _challenge(rollout: Rollout, version: str, seen: Seen) -> dict[str, Any]:
+    challenge, test = rollout.challenge(version), seen.tests.get(version)
+    if challenge is None:
+        return {"version": version}
+    return {
+        "version": version,
+        "share": rollout.weights.get(version, 0),
+        "step": challenge.step,
+        "stepLabels": challenge.step_labels,
+        "earned": challenge.earned,
+        "held": challenge.held,
+        "evidence": _rounded(test.summary()) if test else None,
+    }
 
 
 def refuse(kube: Kube, turnout: Mapping[str, Any], *, reason: str, message: str) -> None:
     """Say that this Turnout is not acted upon; what it serves stays as it is."""
-    _write(kube, turnout, {}, [("Ready", False, reason, message)])
+    write(kube, turnout, {}, [("Ready", False, reason, message)])
 
 
-def _conditions(rollout: Rollout, seen: Seen) -> list[tuple[str, bool, str, str]]:
-    return [_ready(rollout, seen), _evidence(rollout, seen), _progress(rollout, seen)]
+def _conditions(rollout: Rollout, seen: Seen) -> list[Condition]:
+    found = [
+        _ready(rollout, seen),
+        _evidence(seen),
+        _progress(rollout, seen),
+        ("LedgerAvailable", True, "Answers", "state and audit can be written"),
+    ]
+    if seen.sticky:
+        found.append(_sticky(rollout, seen))
+    if seen.bad_order or rollout.last_order:
+        found.append(_order(rollout, seen))
+    return found
 
 
-def _ready(rollout: Rollout, seen: Seen) -> tuple[str, bool, str, str]:
+def _sticky(rollout: Rollout, seen: Seen) -> Condition:
+    if rollout.sticky == seen.sticky:
+        return ("Sticky", True, "Proved", f"a probe has shown that equal values of {seen.sticky} meet one version")
+    if rollout.probed.get("header") == seen.sticky:
+        return ("Sticky", False, "NotSticky", f"{rollout.probed['found']}; every request is a unit by itself")
+    return ("Sticky", False, "Probing", f"whether the gateway keeps {seen.sticky} on one version is not known yet")
+
+
+def _order(rollout: Rollout, seen: Seen) -> Condition:
+    if seen.bad_order:
+        return ("OrderTaken", False, "InvalidOrder", seen.bad_order)
+    last = rollout.last_order
+    return ("OrderTaken", last["result"] == "done", last["result"].capitalize(), last["message"])
+
+
+def _ready(rollout: Rollout, seen: Seen) -> Condition:
     if rollout.champion is None:
         wanted = ", ".join(seen.challengers) or "none is named in spec.challengers"
         return (
@@ -88,7 +124,7 @@ def _ready(rollout: Rollout, seen: Seen) -> tuple[str, bool, str, str]:
     return ("Ready", True, "Serving", f"{rollout.champion} owns {seen.host}")
 
 
-def _evidence(rollout: Rollout, seen: Seen) -> tuple[str, bool, str, str]:
+def _evidence(seen: Seen) -> Condition:
     if not seen.route_in_sync:
         return ("EvidenceValid", False, "RouteChanged", "the route was changed by somebody else and has been restored")
     if seen.alarms:
@@ -98,39 +134,50 @@ def _evidence(rollout: Rollout, seen: Seen) -> tuple[str, bool, str, str]:
     return ("EvidenceValid", True, "AsDesigned", "assignments and labels arrive as the test needs them")
 
 
-def _progress(rollout: Rollout, seen: Seen) -> tuple[str, bool, str, str]:
+def _progress(rollout: Rollout, seen: Seen) -> Condition:
     if rollout.phase == "Held":
-        return ("Progressing", False, "Held", rollout.held)
-    if rollout.challenger and rollout.challenger not in seen.ready:
-        return ("Progressing", False, "ChallengerNotReady", f"InferenceService {rollout.challenger} is not Ready")
-    if rollout.challenger:
-        what = "the verdict is promote, the share walks its steps" if rollout.earned else _so_far(rollout, seen)
-        return ("Progressing", True, "UnderTest", f"{rollout.challenger} against {rollout.champion}: {what}")
+        why = rollout.held or "; ".join(challenge.held for challenge in rollout.challenges)
+        return ("Progressing", False, "Held", why)
+    missing = [c.version for c in rollout.challenges if c.version not in seen.ready]
+    if missing:
+        return ("Progressing", False, "ChallengerNotReady", f"InferenceService {', '.join(missing)} is not Ready")
+    if seen.frozen and (rollout.challenges or rollout.previous):
+        return ("Progressing", False, "Frozen", f"no share is raised: {seen.frozen}")
+    if any(challenge.awaits for challenge in rollout.challenges):
+        names = ", ".join(c.version for c in rollout.challenges if c.awaits)
+        return ("Progressing", False, "AwaitingApproval", f"{names} has earned its promotion; say `turnout promote`")
+    if rollout.challenges:
+        told = "; ".join(_so_far(rollout, version, seen) for version in (c.version for c in rollout.challenges))
+        return ("Progressing", True, "UnderTest", told)
     if rollout.phase == "Baking":
         return ("Progressing", True, "Baking", f"{rollout.champion} was promoted; late labels can still revert it")
     return ("Progressing", False, "NothingToDo", "no challenger")
 
 
-def _so_far(rollout: Rollout, seen: Seen) -> str:
+def _so_far(rollout: Rollout, version: str, seen: Seen) -> str:
     """Why nothing is decided yet: most often, because labels are missing."""
-    units = seen.evidence["units"] if seen.evidence else {"challenger": 0}
+    challenge, test = rollout.challenge(version), seen.tests.get(version)
+    head = f"{version} against {rollout.champion}: "
+    if challenge is None or challenge.earned:
+        return head + "the verdict is promote, the share walks its steps"
+    units = test.summary()["units"]["challenger"] if test else 0
     return (
-        f"not decided yet, {rollout.step_labels} labels of the challenger in this step, "
-        f"{units['challenger']} of its predictions have been judged or passed the label window"
+        head + f"not decided yet, {challenge.step_labels} labels of the challenger in this step, "
+        f"{units} of its predictions have been judged or passed the label window"
     )
 
 
-def _write(
-    kube: Kube, turnout: Mapping[str, Any], fields: Mapping[str, Any], found: Sequence[tuple[str, bool, str, str]]
-) -> None:
+def write(kube: Kube, turnout: Mapping[str, Any], fields: Mapping[str, Any], found: Sequence[Condition]) -> None:
+    """Patch the status where it differs. Without fields it is a part of a report: other conditions stay."""
     metadata, old = turnout["metadata"], dict(turnout.get("status") or {})
-    conditions = {c["type"]: c for c in old.get("conditions") or []}
+    known = {c["type"]: c for c in old.get("conditions") or []}
+    conditions = {} if fields else dict(known)
     for name, holds, reason, message in found:
-        conditions[name] = _condition(conditions.get(name), name, holds, reason, message, metadata["generation"])
+        conditions[name] = _condition(known.get(name), name, holds, reason, message, metadata["generation"])
     status = {**fields, "observedGeneration": metadata["generation"], "conditions": list(conditions.values())}
     # Mappings are replaced as a whole: in a merge patch a key that is left out would stay.
     patch = {key: value for key, value in status.items() if old.get(key) != value}
-    for key in ("weights", "judged", "verdict"):
+    for key in ("weights", "judged", "verdict", "lastOrder"):
         if isinstance(patch.get(key), dict) and isinstance(old.get(key), dict):
             patch[key] = {**dict.fromkeys(old[key]), **patch[key]}
     if not patch:
@@ -154,31 +201,6 @@ def _condition(
         "lastTransitionTime": since,
         "observedGeneration": generation,
     }
-
-
-def _event(kube: Kube, turnout: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
-    metadata, now = turnout["metadata"], _now()
-    kube.create(
-        {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": metadata["namespace"]},
-            "involvedObject": {
-                "apiVersion": turnout["apiVersion"],
-                "kind": "Turnout",
-                "name": metadata["name"],
-                "namespace": metadata["namespace"],
-                "uid": metadata["uid"],
-            },
-            "type": "Warning" if warning else "Normal",
-            "reason": reason,
-            "message": message,
-            "source": {"component": "turnout-controller"},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-    )
 
 
 def _rounded(value: Any) -> Any:

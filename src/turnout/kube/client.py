@@ -42,6 +42,8 @@ KINDS: Mapping[str, Resource] = {
     "Secret": Resource("api/v1", "secrets"),
     "Service": Resource("api/v1", "services"),
     "Deployment": Resource("apis/apps/v1", "deployments"),
+    "Lease": Resource("apis/coordination.k8s.io/v1", "leases"),
+    "BackendTrafficPolicy": Resource("apis/gateway.envoyproxy.io/v1alpha1", "backendtrafficpolicies"),
     "HTTPRoute": Resource("apis/gateway.networking.k8s.io/v1", "httproutes"),
     "InferenceService": Resource("apis/serving.kserve.io/v1beta1", "inferenceservices"),
     "ServingRuntime": Resource("apis/serving.kserve.io/v1alpha1", "servingruntimes"),

@@ -29,6 +29,9 @@ COMMIT = "turnout.dev/commit"
 # `{name}-predictor-{namespace}` is one DNS label of KServe's default host name and must fit in 63 characters.
 _LONGEST_NAME_AND_NAMESPACE = 52
 
+# KServe's name of the model format; the runtime that serves it is named after it.
+_FORMATS = {"onnx": "onnx", "skops": "sklearn"}
+
 
 @dataclass(frozen=True)
 class Version:
@@ -41,6 +44,8 @@ class Version:
     run: str = ""
     snapshot: str = ""
     commit: str = ""
+    form: str = "onnx"
+    """What its artifact holds to be served: onnx or skops."""
 
 
 def service_name(version: str) -> str:
@@ -48,7 +53,7 @@ def service_name(version: str) -> str:
     return f"{version}-predictor"
 
 
-def build(version: Version, *, namespace: str, replicas: int = 1, runtime: str = "turnout-onnx") -> dict[str, Any]:
+def build(version: Version, *, namespace: str, replicas: int = 1) -> dict[str, Any]:
     """The InferenceService of one version.
 
     Raises:
@@ -59,6 +64,7 @@ def build(version: Version, *, namespace: str, replicas: int = 1, runtime: str =
             f"InferenceService {namespace}/{version.name}: name and namespace may have {_LONGEST_NAME_AND_NAMESPACE} "
             f"characters together, found {len(version.name) + len(namespace)}"
         )
+    model_format = _FORMATS[version.form]
     lineage = {RUN: version.run, SNAPSHOT: version.snapshot, COMMIT: version.commit}
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
@@ -80,9 +86,9 @@ def build(version: Version, *, namespace: str, replicas: int = 1, runtime: str =
             "predictor": {
                 "minReplicas": replicas,
                 "model": {
-                    "modelFormat": {"name": "onnx"},
+                    "modelFormat": {"name": model_format},
                     "protocolVersion": "v2",
-                    "runtime": runtime,
+                    "runtime": f"turnout-{model_format}",
                     "storageUri": version.uri,
                 },
             }
