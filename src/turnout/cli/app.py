@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from turnout.cli import engine, lineage, pipeline, serving
+from turnout.cli import engine, lineage, pipeline, serving, simulate
 from turnout.cli.output import err
 from turnout.errors import TurnoutError
 
@@ -43,6 +43,7 @@ engine.register(app)
 pipeline.register(app)
 serving.register(app)
 lineage.register(app)
+simulate.register(app)
 
 
 def main() -> None:
