@@ -40,13 +40,23 @@ def deploy(
     from turnout import spec as specs
     from turnout.kube import client, discovery
     from turnout.kube.inferenceservices import Version
+    from turnout.steps import artifact
     from turnout.steps import deploy as deploying
 
     model_spec, kube = specs.loads(spec, deep=False), client.connect()
     addresses = discovery.discover(kube)
     deploying.deploy(
         model_spec,
-        version=Version(version, model_spec.name, uri, digest, run=run or job, snapshot=snapshot_id, commit=commit),
+        version=Version(
+            version,
+            model_spec.name,
+            uri,
+            digest,
+            run=run or job,
+            snapshot=snapshot_id,
+            commit=commit,
+            form=artifact.read(Path(best.path)).form,
+        ),
         smoke=deploying.smoke_question(Path(best.path), test=Path(test.path), spec=model_spec),
         namespace=namespace,
         kube=kube,

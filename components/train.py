@@ -15,7 +15,7 @@ def train(
     model: Output[Model],
     metrics: Output[Metrics],
 ):
-    """Search a candidate's grid by cross-validation, export the winner to ONNX and skops, and check that both agree.
+    """Search a candidate's grid by cross-validation and export the winner, to ONNX if that answers the same.
 
     Args:
         spec: The model spec, as text.
@@ -24,7 +24,7 @@ def train(
         test: The test part; only the agreement of the exported and the fitted model is checked on it.
 
     Returns:
-        model: Folder with model.onnx, model.skops, model.json (their digests, inputs, outputs) and search.json.
+        model: Folder with model.onnx (if ONNX can say it), model.skops, model.json (their digests) and search.json.
         metrics: Cross-validated score and its standard deviation.
     """
     from pathlib import Path
@@ -39,7 +39,7 @@ def train(
         test=Path(test.path),
         out=Path(model.path),
     )
-    model.framework = "ONNX"
+    model.framework = trained.export.form
     model.metadata.update(candidate=candidate, digest=trained.digest, cv_score=trained.score)
     metrics.log_metric("cv_score", trained.score)
     metrics.log_metric("cv_sd", trained.search.winner.sd)

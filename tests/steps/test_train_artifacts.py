@@ -160,12 +160,6 @@ def test_what_scikit_learn_refuses_names_the_candidate(tmp_path: Path) -> None:
         trained(spec_of(bayes), tmp_path, table, candidate="bayes")
 
 
-def test_an_estimator_that_onnx_does_not_know_is_named(tmp_path: Path) -> None:
-    semi = {"name": "nearest", "estimator": "sklearn.neighbors.NearestCentroid"}
-    with pytest.raises(Failed, match="NearestCentroid cannot be exported to ONNX"):
-        trained(spec_of(semi), tmp_path, numbers(), candidate="nearest")
-
-
 @pytest.mark.parametrize(
     ("label", "says"),
     [

@@ -2,13 +2,13 @@
 
 The manifest names every file with its digest and says how to call the model; its own digest is the version's identity.
 Reading and running an artifact is all that evaluation, the champion's comparison and the smoke request need, and it
-is the same ONNX file that will be served. Nothing here imports scikit-learn.
+is the same file that will be served: ONNX, or skops where there is no ONNX. Only the latter imports scikit-learn.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ SEARCH, EVALUATION = "search.json", "evaluation.json"
 """Beside the artifact, not part of it: how it was found and what it is worth."""
 _FORMAT = 1
 
+_Run = Callable[[Sequence[str], Mapping[str, Array]], list[Array]]
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -66,6 +68,11 @@ class Manifest:
     outputs: tuple[Tensor, ...]
     features: tuple[str, ...]
     labels: tuple[int | str, ...]
+
+    @property
+    def form(self) -> str:
+        """What is served: `onnx`, or `skops` where there is no ONNX."""
+        return "onnx" if ONNX in self.files else "skops"
 
     @property
     def is_block(self) -> bool:
@@ -154,19 +161,12 @@ class Model:
     """An artifact ready to answer."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         self.manifest = manifest
-        self._session = onnxruntime.InferenceSession(
-            str(folder / ONNX), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._run = _onnx(folder) if manifest.form == "onnx" else _skops(folder, manifest)
 
     def predict(self, features: Mapping[str, Array]) -> Predictions:
         """Answers for all rows of these columns."""
-        results = self._session.run([tensor.onnx for tensor in self.manifest.outputs], self._feed(features))
+        results = self._run([tensor.onnx for tensor in self.manifest.outputs], self._feed(features))
         values = np.asarray(results[0]).reshape(-1)
         return Predictions(values=values, probabilities=results[1] if len(results) > 1 else None)
 
@@ -196,6 +196,33 @@ class Model:
         }
 
 
+def _onnx(folder: Path) -> _Run:
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised
+    session = onnxruntime.InferenceSession(str(folder / ONNX), sess_options=options, providers=["CPUExecutionProvider"])
+
+    def run(outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
+        return list(session.run(outputs, dict(feed)))
+
+    return run
+
+
+def _skops(folder: Path, manifest: Manifest) -> _Run:
+    from turnout import fitted
+
+    model = fitted.load(folder / SKOPS)
+
+    def run(outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
+        columns = [column for tensor in manifest.inputs for column in feed[tensor.onnx].T]
+        answers = model.answer(dict(zip(manifest.features, columns, strict=True)))
+        return [answer for answer in answers if answer is not None][: len(outputs)]
+
+    return run
+
+
 def load(folder: Path, *, expected: str = "") -> Model:
     """The artifact in a folder, after checking every digest.
 
@@ -216,7 +243,7 @@ def missing_features(manifest: Manifest, features: Mapping[str, Array]) -> Seque
 
 
 def _dtype(tensor: Tensor) -> Any:
-    return {"FP32": np.float32, "INT64": np.int64, "BYTES": object}[tensor.datatype]
+    return {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64, "BYTES": object}[tensor.datatype]
 
 
 def _plain(value: Any) -> Any:

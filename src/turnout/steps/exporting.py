@@ -1,107 +1,181 @@
-"""A fitted pipeline as an artifact: ONNX for serving, skops for people, a manifest over both.
+"""A fitted pipeline as an artifact: ONNX for serving, skops for people and for what ONNX has no words for.
 
 Never pickle: loading one runs whatever code is in it. ONNX is data for a small runtime without scikit-learn; skops
 opens only what its reader trusts. The same fitted pipeline gives the same bytes, so that a digest names a model.
+
+Which form is served is found by trying, because it depends on what was learned as much as on the estimator: ONNX in
+FP32 if it answers what scikit-learn answers, else ONNX in FP64, else skops. docs/models.md has the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from turnout import fitted as fitted_models
 from turnout.errors import Failed
-from turnout.steps import artifact, exporting_skops
+from turnout.fitted import Fitted
+from turnout.steps import artifact, exporting_onnx, exporting_skops, parts, train_parity
 from turnout.steps.artifact import Manifest, Tensor
+from turnout.steps.exporting_onnx import Refused, Unknown
 from turnout.steps.parts import Array
+from turnout.steps.train_parity import Parity
 
-__all__ = ["export"]
+__all__ = ["Export", "export", "frame"]
 
-# The wheel comes with telemetry switched on; what is served here is nobody else's business.
-onnxruntime.disable_telemetry_events()
-
-# How skl2onnx says that it cannot: no converter, no such option, a parameter that its converter does not know.
-_REFUSALS = (MissingConverter, MissingShapeCalculator, NameError, NotImplementedError, RuntimeError)
-_DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
+_PRECISIONS = ("FP32", "FP64")
+_ROWS = 2000  # of the training part: enough to meet every branch, few enough for an estimator that compares pairs
 
 
-def export(fitted: Pipeline, *, features: Mapping[str, Array], task: str, folder: Path) -> None:
-    """Write model.onnx, model.skops and model.json of a pipeline fitted on these columns.
+@dataclass(frozen=True)
+class Export:
+    """Which form is served, how it agrees with scikit-learn, and why the forms before it were not taken."""
+
+    form: str  # onnx or skops
+    precision: str  # FP32 or FP64: what a request's numbers are computed in
+    parity: Parity
+    refusals: tuple[str, ...] = ()
+    note: str = ""
+    """What a person should know about it; empty when it is served as usual."""
+
+
+def export(fitted: Pipeline, *, checks: Sequence[Mapping[str, Array]], task: str, folder: Path) -> Export:
+    """Write model.json and the files that it names: model.skops, and model.onnx if that answers the same.
+
+    Args:
+        checks: tables of features to compare the answers on; the first is the one that was trained on.
 
     Raises:
-        Failed: ONNX has no converter for one of its steps.
+        Failed: neither ONNX nor skops can hold it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    inputs = _inputs(features)
-    _write_onnx(fitted, inputs=inputs, to=folder / artifact.ONNX)
-    (folder / artifact.SKOPS).write_bytes(exporting_skops.dumps(fitted))
+    tables = [parts.select(checks[0], slice(0, _ROWS)), *checks[1:]]
+    unkept = _write_skops(fitted, folder / artifact.SKOPS)
+    tried: dict[str, Parity] = {}
+    refusals: list[str] = []
+    for precision in _PRECISIONS:
+        try:
+            _write_onnx(fitted, features=checks[0], precision=precision, task=task, folder=folder)
+            tried[precision] = _compared(fitted, folder, tables)
+        except Unknown as error:
+            refusals.append(f"ONNX: {error}")
+            break
+        except Refused as error:
+            refusals.append(f"ONNX in {precision}: {error}")
+            continue
+        if train_parity.is_equal(tried[precision]):
+            break
+        refusals.append(f"ONNX in {precision}: {train_parity.describe(tried[precision])}")
+    precision = _best(tried)
+    if precision:
+        _write_onnx(fitted, features=checks[0], precision=precision, task=task, folder=folder)
+        note = _note_onnx(fitted, precision, refusals)
+        return Export("onnx", precision, tried[precision], tuple(refusals), note)
+    (folder / artifact.ONNX).unlink(missing_ok=True)
+    note = _note_skops(fitted, refusals, unkept=unkept)
+    _write_manifest(fitted, folder, task=task, inputs=_inputs(checks[0], "FP64"), outputs=_skops_outputs(fitted, task))
+    return Export("skops", "FP64", _compared(fitted, folder, tables), tuple(refusals), note)
+
+
+def _best(tried: Mapping[str, Parity]) -> str:
+    """The precision to serve in: the first that is equal, else the first that is near; none for an empty string."""
+    for good in (train_parity.is_equal, train_parity.is_near):
+        for precision, parity in tried.items():
+            if good(parity):
+                return precision
+    return ""
+
+
+def frame(features: Mapping[str, Array]) -> pd.DataFrame:
+    """Columns as scikit-learn gets them: numbers in FP64, but with the values that FP32 requests can have."""
+    return pd.DataFrame(
+        {name: values if values.dtype == object else values.astype(np.float64) for name, values in features.items()}
+    )
+
+
+def _compared(fitted: Pipeline, folder: Path, tables: Sequence[Mapping[str, Array]]) -> Parity:
+    """How the artifact agrees with the pipeline, over all tables.
+
+    Raises:
+        Refused: the artifact cannot be run at all.
+    """
+    with exporting_onnx.running():
+        model = artifact.load(folder)
+        return train_parity.total(train_parity.compare_on(table, model, fitted, frame(table)) for table in tables)
+
+
+def _note_onnx(fitted: Pipeline, precision: str, refusals: Sequence[str]) -> str:
+    if not refusals:
+        return ""
+    return f"{Fitted(fitted).name} is served by ONNX in {precision}: {'; '.join(refusals)}"
+
+
+def _note_skops(fitted: Pipeline, refusals: Sequence[str], *, unkept: str) -> str:
+    name, why = Fitted(fitted).name, "; ".join(refusals)
+    if unkept:
+        raise Failed(
+            f"{name} can be served neither by ONNX ({why}) nor by scikit-learn from skops ({unkept}): "
+            "choose another estimator or other preprocessing; docs/models.md lists what can be served"
+        )
+    return f"{name} is served by scikit-learn from skops (runtime turnout-sklearn), slower than ONNX: {why}"
+
+
+def _write_skops(fitted: Pipeline, file: Path) -> str:
+    """Write it; returns why it could not be served from there, if it could not."""
+    from skops.io.exceptions import UnsupportedTypeException
+
+    try:
+        content = exporting_skops.dumps(fitted)
+    except UnsupportedTypeException as error:
+        file.unlink(missing_ok=True)
+        return str(error)
+    file.write_bytes(content)
+    unknown = fitted_models.untrusted(content)
+    return f"it holds types that are not trusted: {', '.join(unknown)}" if unknown else ""
+
+
+def _write_onnx(fitted: Pipeline, *, features: Mapping[str, Array], precision: str, task: str, folder: Path) -> None:
+    inputs, file = _inputs(features, precision), folder / artifact.ONNX
+    file.write_bytes(exporting_onnx.convert(fitted, inputs))
+    _write_manifest(fitted, folder, task=task, inputs=inputs, outputs=exporting_onnx.outputs(fitted, file))
+
+
+def _write_manifest(
+    fitted: Pipeline, folder: Path, *, task: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]
+) -> None:
+    files = [folder / name for name in (artifact.ONNX, artifact.SKOPS) if (folder / name).exists()]
+    features = tuple(map(str, fitted.feature_names_in_))
     manifest = Manifest(
         task=task,
-        files={name: artifact.digest(folder / name) for name in (artifact.ONNX, artifact.SKOPS)},
+        files={file.name: artifact.digest(file) for file in files},
         inputs=inputs,
-        outputs=_outputs(fitted, folder / artifact.ONNX),
-        features=tuple(features),
-        labels=() if task == "regression" else tuple(_plain(label) for label in fitted.classes_),
+        outputs=outputs,
+        features=features,
+        labels=tuple(Fitted(fitted).classes),
     )
     artifact.write(folder, manifest=manifest)
 
 
-def _inputs(features: Mapping[str, Array]) -> tuple[Tensor, ...]:
+def _inputs(features: Mapping[str, Array], precision: str) -> tuple[Tensor, ...]:
     """One block for a table of numbers, else one input per column, because a tensor holds one type."""
     if all(values.dtype != object for values in features.values()):
-        return (Tensor(name="input-0", onnx="X", datatype="FP32", shape=(-1, len(features))),)
+        return (Tensor(name="input-0", onnx="X", datatype=precision, shape=(-1, len(features))),)
     return tuple(
-        Tensor(name=name, onnx=f"x{index}", datatype="BYTES" if values.dtype == object else "FP32", shape=(-1, 1))
+        Tensor(name=name, onnx=f"x{index}", datatype="BYTES" if values.dtype == object else precision, shape=(-1, 1))
         for index, (name, values) in enumerate(features.items())
     )
 
 
-def _write_onnx(fitted: Pipeline, *, inputs: Sequence[Tensor], to: Path) -> None:
-    kinds = {"FP32": FloatTensorType, "BYTES": StringTensorType}
-    types = [(tensor.onnx, kinds[tensor.datatype]([None, tensor.shape[1]])) for tensor in inputs]
-    model = fitted.steps[-1][1]
-    try:
-        # The name is given because the converter's own is a random one.
-        converted = convert_sklearn(fitted, name="turnout", initial_types=types, options=_options(fitted))
-    except _REFUSALS as error:
-        raise Failed(f"{type(model).__name__} cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
-    del converted.graph.output[len(_output_names(fitted)) :]
-    # They come out of a set.
-    converted.opset_import.sort(key=lambda opset: opset.domain)
-    to.write_bytes(converted.SerializeToString(deterministic=True))
-
-
-def _options(fitted: Pipeline) -> dict[int, dict[str, bool]] | None:
-    """Probabilities as one plain tensor instead of a list of dictionaries; where there are none, the raw scores."""
-    model = fitted.steps[-1][1]
-    if hasattr(fitted, "predict_proba"):
-        return {id(model): {"zipmap": False}}
-    return {id(model): {"raw_scores": True}} if hasattr(model, "classes_") else None
-
-
-def _output_names(fitted: Pipeline) -> list[str]:
-    """The label or value first; then probabilities, if the estimator has any (some have only scores)."""
-    return ["output-0", "probabilities"] if hasattr(fitted, "predict_proba") else ["output-0"]
-
-
-def _outputs(fitted: Pipeline, file: Path) -> tuple[Tensor, ...]:
-    found = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).get_outputs()
-    return tuple(
-        Tensor(name=name, onnx=output.name, datatype=_DATATYPES[output.type], shape=_shape(output.shape))
-        for name, output in zip(_output_names(fitted), found, strict=True)
-    )
-
-
-def _shape(shape: Sequence[Any]) -> tuple[int, ...]:
-    return (-1, *(int(size) for size in shape[1:]))
-
-
-def _plain(label: Any) -> int | str:
-    return int(label) if isinstance(label, (int, np.integer)) else str(label)
+def _skops_outputs(fitted: Pipeline, task: str) -> tuple[Tensor, ...]:
+    """What scikit-learn answers: the label or value, and probabilities if there are any."""
+    classes = Fitted(fitted).classes
+    datatype = "FP64" if task == "regression" else "BYTES" if classes and isinstance(classes[0], str) else "INT64"
+    label = Tensor(name="output-0", onnx="output-0", datatype=datatype, shape=(-1,))
+    if not Fitted(fitted).has_probabilities:
+        return (label,)
+    return (label, Tensor(name="probabilities", onnx="probabilities", datatype="FP64", shape=(-1, len(classes))))

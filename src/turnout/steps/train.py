@@ -8,14 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
-import pandas as pd
 
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, exporting, parts, train_parity, train_pipeline, train_search
-from turnout.steps.parts import Array, Part
-from turnout.steps.train_parity import Parity
+from turnout.steps import artifact, exporting, parts, train_pipeline, train_search
+from turnout.steps.exporting import Export
+from turnout.steps.parts import Part
 from turnout.steps.train_search import Search
 
 __all__ = ["Trained", "train"]
@@ -28,7 +26,7 @@ class Trained:
     candidate: str
     digest: str
     search: Search
-    parity: Parity
+    export: Export
     seconds: float
 
     @property
@@ -38,24 +36,26 @@ class Trained:
 
 
 def train(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path) -> Trained:
-    """Search the candidate's grid on the training part, export the winner to `out`, and check it on the test part.
+    """Search the candidate's grid on the training part, export the winner to `out` in a form that answers as fitted.
 
     The same spec, snapshot and seed give the same artifact, byte for byte.
 
     Raises:
         DataError: the training part cannot be learned from.
-        Failed: scikit-learn or the ONNX converter refuses, or the exported model answers otherwise than the fitted one.
+        Failed: scikit-learn refuses, or the model can be served neither by ONNX nor from skops.
     """
     began = time.perf_counter()
     part = parts.read(train, spec=spec)
     fitted, search = _fit(part, spec=spec, candidate=candidate)
-    exporting.export(fitted, features=part.features, task=spec.task, folder=out)
-    parity = train_parity.check(artifact.load(out), fitted, features=parts.read(test, spec=spec).features, frame=_frame)
+    checks = (part.features, parts.read(test, spec=spec).features)
+    export = exporting.export(fitted, checks=checks, task=spec.task, folder=out)
+    if export.note:
+        print(export.note)
     trained = Trained(
         candidate=candidate,
         digest=artifact.digest(out / artifact.MANIFEST),
         search=search,
-        parity=parity,
+        export=export,
         seconds=time.perf_counter() - began,
     )
     learned = {"train": artifact.digest(train), "test": artifact.digest(test)}
@@ -71,14 +71,7 @@ def _fit(part: Part, *, spec: ModelSpec, candidate: str) -> tuple[Any, Search]:
         categorical=[columns.index(name) for name in part.categorical],
         seed=spec.split.seed,
     )
-    return train_search.search(pipeline, _frame(part.features), part.label, spec=spec, candidate=candidate)
-
-
-def _frame(features: Mapping[str, Array]) -> pd.DataFrame:
-    """Columns as scikit-learn gets them: numbers in FP64, but with the values that FP32 requests can have."""
-    return pd.DataFrame(
-        {name: values if values.dtype == object else values.astype(np.float64) for name, values in features.items()}
-    )
+    return train_search.search(pipeline, exporting.frame(part.features), part.label, spec=spec, candidate=candidate)
 
 
 def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int, parts: Mapping[str, str]) -> None:
@@ -96,7 +89,8 @@ def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int, p
         "parameters": {**candidate.parameters, **winner.parameters},
         "best": trained.search.best,
         "points": [asdict(point) for point in trained.search.points],
-        "parity": asdict(trained.parity),
+        "parity": asdict(trained.export.parity),
+        "served": {"form": trained.export.form, "precision": trained.export.precision, "note": trained.export.note},
         "seconds": trained.seconds,
         "digest": trained.digest,
     }
