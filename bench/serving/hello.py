@@ -11,20 +11,21 @@ from typing import Any, cast
 
 import uvloop
 
+from turnout.predictor.answering import Desk
 from turnout.predictor.inference import Outcome
 from turnout.predictor.metrics import Metrics
 from turnout.predictor.protocol import Connection, Limits, Site
 from turnout.predictor.responses import Responses
 from turnout.predictor.routes import Infer
 
-_HELLO = Outcome(200, b'{"predictions":[0]}', prediction_id="0" * 32)
+_HELLO = Outcome(200, b'{"predictions":[0]}', prediction_id="0" * 32, version=b"hello")
 
 
 class _Routes:
     """Every path is asked for a prediction."""
 
     def find(self, url: bytes) -> Infer:
-        return Infer(dialect=cast(Any, None), model="model")
+        return _EVERYTHING
 
 
 class _Batcher:
@@ -35,12 +36,14 @@ class _Batcher:
         exchange.send()
 
 
+_EVERYTHING = Infer(dialect=cast(Any, None), model="model", batcher=cast(Any, _Batcher()))
+
+
 async def _serve(port: int) -> None:
+    metrics = Metrics(model="hello", version="hello")
     site = Site(
-        routes=cast(Any, _Routes()),
-        batcher=cast(Any, _Batcher()),
+        desk=Desk(routes=cast(Any, _Routes()), metrics=metrics),
         responses=Responses(version="hello"),
-        metrics=Metrics(model="hello", version="hello"),
         limits=Limits(),
     )
     server = await asyncio.get_running_loop().create_server(lambda: Connection(site), "127.0.0.1", port)

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.predictor import models
+from tests.predictor.desks import IDENTITY
 from tests.predictor.ledgers import TOKEN, FakeLedger
 from tests.predictor.processes import Predictor, start
 from turnout.predictor import artifact
 from turnout.predictor.identity import Identity
 from turnout.predictor.model import Model
-
-IDENTITY = Identity(namespace="default", endpoint="digits", version="digits-v4", pod="digits-v4-predictor-abcde")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_probabilities_are_answered_when_asked_for(predictor: Predictor) -> None
         ("/", {"status": "alive"}),
         ("/v1/models", {"models": ["digits", "digits-v4"]}),
         ("/v1/models/digits", {"name": "digits", "ready": True}),
-        ("/v2", {"name": "turnout", "version": "0.1.0", "extensions": []}),
+        ("/v2", {"name": "turnout", "version": "0.1.0", "extensions": ["binary_tensor_data", "model_repository"]}),
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),
         ("/v2/models/digits-v4/ready", {"name": "digits-v4", "ready": True}),
@@ -101,7 +101,7 @@ def test_metadata_is_the_models_real_signature(predictor: Predictor) -> None:
         ("GET", "/v2/models/other/ready", 404, "model 'other': not found"),
         ("POST", "/v2/models/digits/nothing", 404, "path '/v2/models/digits/nothing': not found"),
         ("GET", "/v2/models/digits/infer", 405, "method: wanted POST, found GET"),
-        ("DELETE", "/v1/models/digits:predict", 405, "method: wanted POST, found DELETE"),
+        ("DELETE", "/v1/models/digits:predict", 405, "method: wanted GET, POST, found DELETE"),
         ("POST", "/v2/health/live", 405, "method: wanted GET, HEAD, found POST"),
         ("POST", "/metrics", 405, "method: wanted GET, HEAD, found POST"),
     ],
@@ -182,7 +182,7 @@ def test_a_body_that_is_too_long_is_refused_and_the_reply_arrives(launch: Launch
 def test_a_half_sent_request_is_timed_out(launch: Launch, iris: models.Artifact) -> None:
     impatient = launch(iris, "--request_timeout_s=0.2")
     with impatient.connect() as connection:
-        connection.send(b"POST /v1/models/digits:predict HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+        connection.send(b"POST /v1/models/digits:predict HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\n\r\n{")
 
         assert connection.read().status == 408
 

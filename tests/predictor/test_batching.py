@@ -13,7 +13,7 @@ import pytest
 from turnout.predictor import batching
 from turnout.predictor.batching import Batcher
 from turnout.predictor.calls import Dialect
-from turnout.predictor.inference import Inference, Outcome, Request
+from turnout.predictor.inference import LARGE_BYTES, Inference, Outcome, Processed, Request
 from turnout.predictor.metrics import Metrics
 
 
@@ -26,13 +26,15 @@ class Inferring:
         self.gate = threading.Event()
         self.gate.set()
 
-    def process(self, requests: Sequence[Request]) -> list[Outcome]:
+    def process(self, requests: Sequence[Request]) -> Processed:
         self.gate.wait(10)
         self.threads.add(threading.get_ident())
         self.batches.append([request.body for request in requests])
         if any(request.body == b"bug" for request in requests):
             raise ZeroDivisionError
-        return [Outcome(200, request.body, prediction_id=os.urandom(16).hex(), rows=1) for request in requests]
+        ids = [os.urandom(16).hex() for _ in requests]
+        outcomes = [Outcome(200, request.body, one, rows=1) for request, one in zip(requests, ids, strict=True)]
+        return Processed(outcomes)
 
 
 class Journal:
@@ -75,7 +77,9 @@ class Bench:
 
     def submit(self, *bodies: bytes) -> None:
         for body in bodies:
-            request = Request(dialect=cast(Dialect, None), model="digits", body=body, arrived_s=1.0)
+            request = Request(
+                dialect=cast(Dialect, None), model="digits", body=body, size_bytes=len(body), arrived_s=1.0
+            )
             self.batcher.submit(request, self.journal.waiting())
 
     async def settle(self, replies: int) -> list[Outcome]:
@@ -127,7 +131,7 @@ def test_a_tick_takes_a_limited_number_of_bytes() -> None:
 def test_large_requests_run_alone_in_another_thread() -> None:
     async def story() -> None:
         bench = Bench()
-        bench.submit(b"x" * (batching.LARGE_BYTES + 1))
+        bench.submit(b"x" * (LARGE_BYTES + 1))
         await bench.settle(1)
 
         assert bench.inferring.threads.isdisjoint({threading.get_ident()})
@@ -141,7 +145,7 @@ def test_too_many_large_requests_are_sent_away() -> None:
     async def story() -> None:
         bench = Bench()
         bench.inferring.gate.clear()
-        bench.submit(*[b"x" * (batching.LARGE_BYTES + 1)] * (batching.MAX_LARGE + 1))
+        bench.submit(*[b"x" * (LARGE_BYTES + 1)] * (batching.MAX_LARGE + 1))
         refused = await bench.settle(1)
         bench.inferring.gate.set()
         replies = await bench.settle(batching.MAX_LARGE + 1)

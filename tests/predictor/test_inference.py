@@ -46,7 +46,8 @@ def v2(model: Model, rows: Any, *outputs: str, **attributes: Any) -> Request:
 
 
 def request(dialect: Dialect, document: Any, **attributes: Any) -> Request:
-    return Request(dialect=dialect, model="digits", body=orjson.dumps(document), arrived_s=0.0, **attributes)
+    body = orjson.dumps(document)
+    return Request(dialect=dialect, model="digits", body=body, size_bytes=len(body), arrived_s=0.0, **attributes)
 
 
 def record(outcome: Outcome) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def test_whatever_is_sent_is_answered_or_refused(iris_model: Model, tensor: Any,
 
     sent = [request(dialect, {"inputs": [tensor], "outputs": asked}), v1(iris_model, asked), good]
 
-    statuses = [outcome.status for outcome in flowers.process(sent)]
+    statuses = [outcome.status for outcome in flowers.process(sent).outcomes]
     assert set(statuses) <= {200, 400, 422}
     assert statuses[-1] == 200
 
@@ -97,7 +98,7 @@ def test_labels_and_probabilities_are_scikit_learns(
 ) -> None:
     labels, probabilities = (
         orjson.loads(outcome.body)["outputs"][0]
-        for outcome in flowers.process([v2(iris_model, ROWS), v2(iris_model, ROWS, "probabilities")])
+        for outcome in flowers.process([v2(iris_model, ROWS), v2(iris_model, ROWS, "probabilities")]).outcomes
     )
 
     assert labels["data"] == iris.estimator.predict(ROWS.astype(np.float32)).tolist()
@@ -109,7 +110,7 @@ def test_labels_and_probabilities_are_scikit_learns(
 def test_labels_may_be_strings(names: models.Artifact, identity: Identity) -> None:
     model = Model(artifact.load(names.folder, digest=names.digest))
 
-    outcome = Inference(model, identity).process([v1(model, ROWS[:1].tolist())])[0]
+    outcome = Inference(model, identity).process([v1(model, ROWS[:1].tolist())]).outcomes[0]
 
     assert orjson.loads(outcome.body) == {"predictions": ["setosa"]}
 
@@ -117,7 +118,7 @@ def test_labels_may_be_strings(names: models.Artifact, identity: Identity) -> No
 def test_a_regression_answers_in_the_shape_that_onnx_gives(prices: models.Artifact, identity: Identity) -> None:
     model = Model(artifact.load(prices.folder, digest=prices.digest))
 
-    outcome = Inference(model, identity).process([v2(model, [[1.0], [2.0]])])[0]
+    outcome = Inference(model, identity).process([v2(model, [[1.0], [2.0]])]).outcomes[0]
 
     output = orjson.loads(outcome.body)["outputs"][0]
     assert output["shape"] == [2, 1]
@@ -128,26 +129,26 @@ def test_a_regression_answers_in_the_shape_that_onnx_gives(prices: models.Artifa
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=12), data=st.data())
 def test_answers_inside_a_batch_equal_those_alone(iris_model: Model, sizes: list[int], data: st.DataObject) -> None:
     flowers = Inference(iris_model, Identity("default", "digits", "digits-v4", "pod"))
-    asked = st.lists(st.sampled_from(["output-0", "probabilities"]), max_size=2)
+    asked = st.lists(st.sampled_from(["output-0", "probabilities"]), max_size=2, unique=True)
     requests = [v2(iris_model, ROWS[start : start + size], *data.draw(asked)) for start, size in enumerate(sizes)]
 
-    together = [orjson.loads(outcome.body)["outputs"] for outcome in flowers.process(requests)]
+    together = [orjson.loads(outcome.body)["outputs"] for outcome in flowers.process(requests).outcomes]
 
-    assert together == [orjson.loads(flowers.process([alone])[0].body)["outputs"] for alone in requests]
+    assert together == [orjson.loads(flowers.process([alone]).outcomes[0].body)["outputs"] for alone in requests]
 
 
 def test_a_request_that_cannot_be_read_fails_alone(flowers: Inference, iris_model: Model) -> None:
     good = v1(iris_model, ROWS[:1].tolist())
     bad = v1(iris_model, [["x", 1, 2, 3]])
 
-    assert [outcome.status for outcome in flowers.process([good, bad, good])] == [200, 400, 200]
+    assert [outcome.status for outcome in flowers.process([good, bad, good]).outcomes] == [200, 400, 200]
 
 
 def test_values_that_the_model_refuses_fail_alone(tables: Inference, flats_model: Model) -> None:
     good = v1(flats_model, [FLAT, FLAT])
     bad = v1(flats_model, [{**FLAT, "district": "atlantis"}])
 
-    outcomes = tables.process([good, bad, good])
+    outcomes = tables.process([good, bad, good]).outcomes
 
     assert [outcome.status for outcome in outcomes] == [200, 400, 200]
     assert "the model cannot take these values" in orjson.loads(outcomes[1].body)["error"]
@@ -156,7 +157,7 @@ def test_values_that_the_model_refuses_fail_alone(tables: Inference, flats_model
 
 
 def test_no_rows_get_empty_answers_without_running_the_model(flowers: Inference, iris_model: Model) -> None:
-    outcomes = flowers.process([v1(iris_model, []), v2(iris_model, np.empty((0, 4)), "probabilities")])
+    outcomes = flowers.process([v1(iris_model, []), v2(iris_model, np.empty((0, 4)), "probabilities")]).outcomes
 
     assert orjson.loads(outcomes[0].body) == {"predictions": []}
     assert orjson.loads(outcomes[1].body)["outputs"][0]["shape"] == [0, 3]
@@ -165,7 +166,7 @@ def test_no_rows_get_empty_answers_without_running_the_model(flowers: Inference,
 def test_a_record_says_what_the_model_saw_and_answered(flowers: Inference, iris_model: Model) -> None:
     sent = v2(iris_model, ROWS[:2], stamp="digits-v4;p=0.20;rev=k3x9", request_id="r-1", caller_id="mine")
 
-    outcome = flowers.process([sent])[0]
+    outcome = flowers.process([sent]).outcomes[0]
 
     found = record(outcome)
     assert found.pop("duration_us") > 0
@@ -186,7 +187,7 @@ def test_a_record_says_what_the_model_saw_and_answered(flowers: Inference, iris_
 
 
 def test_a_record_begins_with_the_label_whatever_was_asked(flowers: Inference, iris_model: Model) -> None:
-    outcome = flowers.process([v2(iris_model, ROWS[:1], "probabilities")])[0]
+    outcome = flowers.process([v2(iris_model, ROWS[:1], "probabilities")]).outcomes[0]
 
     assert [output["name"] for output in record(outcome)["outputs"]] == ["output-0", "probabilities"]
     assert [output["name"] for output in orjson.loads(outcome.body)["outputs"]] == ["probabilities"]
@@ -195,7 +196,7 @@ def test_a_record_begins_with_the_label_whatever_was_asked(flowers: Inference, i
 def test_a_stamp_that_names_another_version_marks_a_shadow(flowers: Inference, iris_model: Model) -> None:
     stamps = ["digits-v3;p=0.80;rev=k3x9", "digits-v4;p=0.20;rev=k3x9", None]
 
-    outcomes = flowers.process([v1(iris_model, ROWS[:1].tolist(), stamp=stamp) for stamp in stamps])
+    outcomes = flowers.process([v1(iris_model, ROWS[:1].tolist(), stamp=stamp) for stamp in stamps]).outcomes
 
     assert [record(outcome)["shadow"] for outcome in outcomes] == [True, False, False]
 
@@ -206,7 +207,7 @@ def test_the_id_in_a_v2_body_is_the_callers_or_else_the_predictions(flowers: Inf
 
     own, made = flowers.process(
         [request(dialect, {"inputs": [tensor], "id": "mine"}), request(dialect, {"inputs": [tensor]})]
-    )
+    ).outcomes
 
     assert orjson.loads(own.body)["id"] == "mine"
     assert record(own)["caller_id"] == "mine"

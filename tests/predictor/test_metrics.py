@@ -11,7 +11,8 @@ def test_replies_rows_and_durations_are_counted_per_model_and_version() -> None:
     metrics = Metrics(model="digits", version="digits-v4")
     for status in (200, 200, 404, 500):
         metrics.count_reply(status)
-    metrics.count_batch()
+    metrics.count_batch(2, decode_s=0.0001, predict_s=0.001, encode_s=0.01)
+    metrics.count_recording(2, duration_s=0.0)
     metrics.count_prediction(rows=3, duration_s=0.0002)
     metrics.count_prediction(rows=1, duration_s=60.0)
 

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import cast
 
 import pytest
 
+from tests.predictor.desks import desk
 from tests.predictor.processes import post
 from tests.predictor.wires import Batching, Client
-from turnout.predictor.batching import Batcher
 from turnout.predictor.inference import Outcome
-from turnout.predictor.metrics import Metrics
 from turnout.predictor.model import Model
 from turnout.predictor.protocol import Limits, Site
 from turnout.predictor.responses import Responses
-from turnout.predictor.routes import Routes
-from turnout.predictor.v1 import V1
-from turnout.predictor.v2 import V2
 
 INFER = "/v2/models/digits/infer"
 
 
 @pytest.fixture
 def site(iris_model: Model) -> Site:
-    manifest = iris_model.manifest
-    routes = Routes(
-        names=("digits", "digits-v4"),
-        version="digits-v4",
-        manifest=manifest,
-        v1=V1(manifest),
-        v2=V2(manifest, version="digits-v4"),
-        is_ready=lambda: True,
-        metrics_text=lambda: "",
-    )
     return Site(
-        routes=routes,
-        batcher=cast(Batcher, Batching()),
+        desk=desk(iris_model, Batching()),
         responses=Responses(version="digits-v4"),
-        metrics=Metrics(model="digits", version="digits-v4"),
         limits=Limits(body_bytes=1000, head_bytes=500, pipelined=4, request_s=1.0, idle_s=60.0, linger_s=0.5),
     )
 
@@ -81,7 +64,7 @@ def test_a_connection_is_kept_for_the_next_request(client: Client) -> None:
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_connection_close_is_honoured_behind_the_reply(client: Client, version: str) -> None:
-    head = f"POST {INFER} HTTP/{version}\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1"
+    head = f"POST {INFER} HTTP/{version}\r\nHost: d\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1"
     client.send(head.encode() + post(INFER, b"never read"))
     assert client.transport.state == "open"
     client.batching.answer(0)
@@ -101,7 +84,7 @@ def test_http_1_0_gets_one_reply(client: Client, head: bytes) -> None:
 
 
 def test_a_chunked_body_is_put_together(client: Client) -> None:
-    client.send(f"POST {INFER} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
     client.send(b"3\r\nabc\r\n")
     client.send(b"2\r\nde\r\n0\r\n\r\n")
 
@@ -109,7 +92,7 @@ def test_a_chunked_body_is_put_together(client: Client) -> None:
 
 
 def test_expect_continue_is_answered_before_the_body(client: Client) -> None:
-    client.send(f"POST {INFER} HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n".encode())
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n".encode())
     assert client.written == b"HTTP/1.1 100 Continue\r\n\r\n"
     client.send(b"abc")
     client.batching.answer(0)
@@ -119,7 +102,7 @@ def test_expect_continue_is_answered_before_the_body(client: Client) -> None:
 
 def test_expect_continue_waits_for_its_turn(client: Client) -> None:
     client.send(post(INFER, b"1"))
-    client.send(f"POST {INFER} HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n".encode())
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n".encode())
     assert client.written == b""
     client.batching.answer(0)
 
@@ -127,7 +110,7 @@ def test_expect_continue_waits_for_its_turn(client: Client) -> None:
 
 
 def test_a_large_body_that_is_announced_is_refused_at_once(client: Client) -> None:
-    client.send(f"POST {INFER} HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n".encode())
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n".encode())
 
     assert client.statuses == [413]
     assert b"body: wanted at most 1000 bytes" in client.written
@@ -135,7 +118,7 @@ def test_a_large_body_that_is_announced_is_refused_at_once(client: Client) -> No
 
 
 def test_a_large_body_in_chunks_is_refused_when_it_is_too_long(client: Client) -> None:
-    client.send(f"POST {INFER} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
     client.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
 
     assert client.statuses == [413]
@@ -143,7 +126,7 @@ def test_a_large_body_in_chunks_is_refused_when_it_is_too_long(client: Client) -
 
 
 def test_a_refused_client_that_goes_on_sending_is_cut_off(client: Client) -> None:
-    client.send(f"POST {INFER} HTTP/1.1\r\nContent-Length: 1001\r\n\r\n".encode())
+    client.send(f"POST {INFER} HTTP/1.1\r\nHost: d\r\nContent-Length: 1001\r\n\r\n".encode())
     client.send(b"x" * 500)
     client.connection.expire(time.monotonic())
     assert client.transport.state == "half-closed"
@@ -157,13 +140,13 @@ def test_a_refused_client_that_goes_on_sending_is_cut_off(client: Client) -> Non
     "header", [b"X: " + b"x" * 600 + b"\r\n", b"".join(b"X-%d: %s\r\n" % (n, b"y" * 50) for n in range(20))]
 )
 def test_long_headers_are_refused(client: Client, header: bytes) -> None:
-    client.send(b"GET /v2 HTTP/1.1\r\n" + header + b"\r\n")
+    client.send(b"GET /v2 HTTP/1.1\r\nHost: d\r\n" + header + b"\r\n")
 
     assert client.statuses == [431]
 
 
 def test_a_header_without_end_is_refused(client: Client) -> None:
-    client.send(b"GET /v2 HTTP/1.1\r\nX: ")
+    client.send(b"GET /v2 HTTP/1.1\r\nHost: d\r\nX: ")
     for _ in range(20):
         client.send(b"x" * 100)
 
@@ -233,7 +216,7 @@ def test_connect_is_not_offered(client: Client) -> None:
 
 
 def test_a_request_that_does_not_arrive_in_time_is_a_408(client: Client) -> None:
-    client.send(b"POST /v2 HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
+    client.send(b"POST /v2 HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nhalf")
     client.connection.expire(time.monotonic() + 0.5)
     assert client.statuses == []
     client.connection.expire(time.monotonic() + 2.0)
@@ -293,7 +276,7 @@ def test_a_half_closed_client_still_gets_its_reply(client: Client) -> None:
 
 
 def test_a_client_that_leaves_in_the_middle_gets_nothing(client: Client) -> None:
-    client.send(b"POST /v2 HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
+    client.send(b"POST /v2 HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nhalf")
 
     assert not client.connection.eof_received()
     assert client.written == b""
@@ -309,7 +292,7 @@ def test_a_reply_for_a_lost_connection_is_dropped(client: Client) -> None:
 
 
 def test_while_draining_replies_ask_the_client_to_go_elsewhere(client: Client) -> None:
-    client.site.draining = True
+    client.site.desk.draining = True
     client.send(post(INFER, b"1"))
     client.batching.answer(0)
 
@@ -318,7 +301,7 @@ def test_while_draining_replies_ask_the_client_to_go_elsewhere(client: Client) -
 
 
 def test_the_last_connection_to_go_says_so(client: Client) -> None:
-    client.site.draining = True
+    client.site.desk.draining = True
     client.connection.finish()
     client.connection.connection_lost(None)
 
@@ -329,7 +312,14 @@ def test_the_last_connection_to_go_says_so(client: Client) -> None:
     ("headers", "status", "message"),
     [
         ({"content-encoding": "gzip"}, 415, b"content-encoding: wanted none, found gzip"),
-        ({"inference-header-content-length": "3"}, 400, b"this server reads tensors as JSON"),
+        ({"inference-header-content-length": "x"}, 400, b"wanted a number of bytes, found 'x'"),
+        ({"inference-header-content-length": "0"}, 400, b"wanted a number of bytes, found '0'"),
+        (
+            {"inference-header-content-length": "2", "content-type": "application/json"},
+            400,
+            b"wanted application/octet-stream",
+        ),
+        ({"content-type": "application/cloudevents-batch+json"}, 415, b"found a batch of them"),
         ({"x-turnout-caller-id": "x" * 257}, 400, b"x-turnout-caller-id: wanted at most 256 characters"),
     ],
 )

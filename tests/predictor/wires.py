@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from tests.predictor.desks import batching
 from turnout.predictor.batching import Waiting
 from turnout.predictor.inference import Outcome, Request
 from turnout.predictor.protocol import Connection, Site
@@ -72,7 +73,7 @@ class Client:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.batching = cast(Batching, site.batcher)
+        self.batching = batching(site.desk)
         self.transport = Transport()
         self.connection = Connection(site)
         self.connection.connection_made(cast(Any, self.transport))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnout import settings
+from turnout.predictor.calls import MAX_ROWS
+from turnout.predictor.events import Replies
 from turnout.predictor.prediction_log import Bounds
 from turnout.predictor.recording import DURABILITIES, Policy
 from turnout.settings import Setting
@@ -19,6 +21,9 @@ __all__ = ["ENVIRONMENT", "Arguments", "parse", "read_environment"]
 
 # What the engine (or a Pod's fieldRefs) puts into the environment of every predictor, beside turnout.settings.
 ENVIRONMENT = (
+    Setting("CE_MERGE", "false", "true: events that answer carry the attributes of those that asked."),
+    Setting("CE_SOURCE", "", "Source of events that answer; without it io.kserve.inference.{model}."),
+    Setting("CE_TYPE", "io.kserve.inference.response", "Type of events that answer."),
     Setting("POD_NAME", "", "Name of the Pod and so of its prediction log; without it the host name."),
     Setting("POD_NAMESPACE", "default", "Namespace of the InferenceService."),
     Setting("TURNOUT_PREDICTION_DURABILITY", "local", "When a reply may go: local or acked (docs/prediction-log.md)."),
@@ -49,6 +54,16 @@ class Arguments:
     grace_s: float
     request_timeout_s: float
     max_body_bytes: int
+    max_connections: int
+    max_rows: int
+    workers: int
+    server: str
+    batching: bool
+    grpc_port: int | None
+    repository: Path | None
+    access_log: bool
+    log_format: str
+    event_replies: Replies
 
 
 def read_environment(name: str, environment: Mapping[str, str]) -> str:
@@ -81,6 +96,20 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os
         grace_s=found.grace_s,
         request_timeout_s=found.request_timeout_s,
         max_body_bytes=found.max_body_bytes,
+        max_connections=found.max_connections,
+        max_rows=found.max_rows,
+        workers=found.workers,
+        server=found.server,
+        batching=found.batching,
+        grpc_port=found.grpc_port,
+        repository=found.repository,
+        access_log=found.access_log,
+        log_format=found.log_format,
+        event_replies=Replies(
+            type=read_environment("CE_TYPE", environment),
+            source=read_environment("CE_SOURCE", environment),
+            merge=read_environment("CE_MERGE", environment).lower() == "true",
+        ),
     )
 
 
@@ -113,7 +142,16 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--log_max_age_s", type=float, default=259200.0, help="local: and for how long")
     add("--grace_s", type=float, default=2.0, help="longest time that it keeps answering after SIGTERM")
     add("--request_timeout_s", type=float, default=30.0, help="longest time that a request may take to arrive")
-    add("--max_body_bytes", type=int, default=16 * 1024 * 1024, help="longest body of a request")
+    add("--max_body_bytes", type=_positive, default=16 * 1024 * 1024, help="longest body of a request")
+    add("--max_connections", type=_positive, default=10_000, help="clients of one worker at the same time")
+    add("--max_rows", type=_positive, default=MAX_ROWS, help="most rows of one request")
+    add("--workers", type=_positive, default=1, help="processes that share the port, each with the model")
+    add("--server", choices=("own", "asgi"), default="own", help="HTTP layer; asgi: uvicorn, a third of the speed")
+    add("--batching", action=argparse.BooleanOptionalAction, default=True, help="one run for all requests of a tick")
+    add("--grpc_port", type=_port, default=None, help="port of V2 over gRPC (0: a free one); without it there is none")
+    add("--repository", type=Path, default=None, help="folder of versions that may be loaded beside the first")
+    add("--access_log", action="store_true", help="a line of JSON per prediction on standard output, without inputs")
+    add("--log_format", choices=("json", "text"), default="json", help="how messages are written to standard error")
     return parser
 
 
@@ -122,6 +160,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"wanted a port from 0 to 65535, found {port}")
     return port
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"wanted a number above 0, found {number}")
+    return number
 
 
 def _durability(text: str) -> str:

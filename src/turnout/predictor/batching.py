@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from turnout.errors import TurnoutError
-from turnout.predictor.inference import Inference, Outcome, Request, error_body
+from turnout.predictor.inference import LARGE_BYTES, Inference, Outcome, Processed, Request, error_body
 from turnout.predictor.metrics import Metrics
 from turnout.predictor.prediction_log import Recorder
 
-__all__ = ["LARGE_BYTES", "Batcher", "Waiting"]
+__all__ = ["AccessLog", "Batcher", "Waiting"]
 
-LARGE_BYTES = 64 * 1024  # above this one request is a batch of its own, and would hold up its neighbours
 TICK_BYTES = 256 * 1024  # bodies that one tick takes; the rest waits for the next, so that replies keep flowing
 MAX_LARGE = 16  # large requests that may wait for their thread: bounds memory
 
@@ -37,27 +36,50 @@ class Waiting(Protocol):
         """Send every reply whose turn it is."""
 
 
+# Told what was answered, after the replies have left: the batch, its outcomes, and when (perf_counter).
+AccessLog = Callable[[Sequence[tuple[Request, Waiting]], Sequence[Outcome], float], None]
+
+
 class Batcher:
     """Collects the requests of a tick. Everything but the prediction of large requests runs on the event loop."""
 
     def __init__(
-        self, inference: Inference, log: Recorder, metrics: Metrics, *, loop: asyncio.AbstractEventLoop
+        self,
+        inference: Inference,
+        log: Recorder,
+        metrics: Metrics,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        gathers: bool = True,
+        access_log: AccessLog | None = None,
     ) -> None:
+        """`gathers` false predicts every request by itself, the moment it is there: for comparison only."""
         self.last_request_s = 0.0
         self._inference = inference
         self._log = log
         self._metrics = metrics
         self._loop = loop
+        self._gathers = gathers
+        self._access_log = access_log
         self._queue: list[tuple[Request, Waiting]] = []
         self._scheduled = False
         self._large = 0
+        self._recording = 0  # batches whose records the ledger has yet to acknowledge
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for a reply."""
+        return not (self._queue or self._large or self._recording)
 
     def submit(self, request: Request, waiting: Waiting) -> None:
         """Predict in this tick, or, when it is large, as soon as the thread for such is free."""
         self.last_request_s = request.arrived_s
-        if len(request.body) > LARGE_BYTES:
+        if request.size_bytes > LARGE_BYTES:
             self._submit_large(request, waiting)
+            return
+        if not self._gathers:
+            self._finish([(request, waiting)], self._process([request]))
             return
         self._queue.append((request, waiting))
         if not self._scheduled:
@@ -70,8 +92,7 @@ class Batcher:
 
     def _flush(self) -> None:
         batch = self._take()
-        outcomes = self._process([request for request, _ in batch])
-        self._finish(batch, outcomes)
+        self._finish(batch, self._process([request for request, _ in batch]))
         self._scheduled = bool(self._queue)
         if self._scheduled:
             self._loop.call_soon(self._flush)
@@ -79,41 +100,63 @@ class Batcher:
     def _take(self) -> list[tuple[Request, Waiting]]:
         size = 0
         for index, (request, _) in enumerate(self._queue):
-            size += len(request.body)
+            size += request.size_bytes
             if size > TICK_BYTES and index:
                 batch, self._queue = self._queue[:index], self._queue[index:]
                 return batch
         batch, self._queue = self._queue, []
         return batch
 
-    def _process(self, requests: Sequence[Request]) -> list[Outcome]:
+    def _process(self, requests: Sequence[Request]) -> Processed:
         try:
             return self._inference.process(requests)
-        except Exception:  # noqa: BLE001 - a mistake of ours must answer these callers and leave the others alone
+        except Exception:  # noqa: BLE001 - whatever it is, it must not hurt the others of this batch
+            if len(requests) > 1:  # whoever caused it fails alone
+                alone = [self._process([request]) for request in requests]
+                return Processed([processed.outcomes[0] for processed in alone])
+            # A mistake of ours: it must answer this caller and leave the others alone.
             _log.exception("prediction failed")
-            return [Outcome(status=500, body=error_body("internal error")) for _ in requests]
+            return Processed([Outcome(status=500, body=error_body("internal error"))])
 
-    def _finish(self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome]) -> None:
+    def _finish(self, batch: Sequence[tuple[Request, Waiting]], processed: Processed) -> None:
         """Record, then reply: in this order, so that an answered request is a recorded request."""
+        outcomes = processed.outcomes
+        self._metrics.count_batch(
+            len(batch), decode_s=processed.decode_s, predict_s=processed.predict_s, encode_s=processed.encode_s
+        )
+        began_s = time.perf_counter()
         kept = self._log.append([(one.prediction_id, one.record) for one in outcomes if one.prediction_id])
         if kept is None:
-            self._reply(batch, outcomes)
-        else:  # the ledger has to say so first; other ticks go on meanwhile
-            kept.add_done_callback(lambda done: self._reply(batch, _unless(done.exception(), outcomes)))
+            self._reply(batch, outcomes, began_s=began_s)
+            return
+        # The ledger has to say so first; other ticks go on meanwhile.
+        self._recording += 1
+        kept.add_done_callback(lambda done: self._acknowledged(batch, _unless(done.exception(), outcomes), began_s))
 
-    def _reply(self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome]) -> None:
+    def _acknowledged(
+        self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome], began_s: float
+    ) -> None:
+        self._recording -= 1
+        self._reply(batch, outcomes, began_s=began_s)
+
+    def _reply(self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome], *, began_s: float) -> None:
         now_s = time.perf_counter()
-        self._metrics.count_batch()
+        metrics = self._metrics
+        metrics.count_recording(len(batch), duration_s=now_s - began_s)
         for (request, waiting), outcome in zip(batch, outcomes, strict=True):
+            metrics.count_reply(outcome.status)
             if outcome.prediction_id:
-                self._metrics.count_prediction(rows=outcome.rows, duration_s=now_s - request.arrived_s)
+                metrics.count_prediction(rows=outcome.rows, duration_s=now_s - request.arrived_s)
             waiting.answer(outcome)
         # All replies are in place before the first write, so pipelined ones leave in one piece.
         for _, waiting in batch:
             waiting.send()
+        if self._access_log is not None:
+            self._access_log(batch, outcomes, now_s)
 
     def _submit_large(self, request: Request, waiting: Waiting) -> None:
         if self._large >= MAX_LARGE:
+            self._metrics.count_reply(503)
             waiting.answer(Outcome(status=503, body=error_body(f"{MAX_LARGE} large requests are waiting; try again")))
             waiting.send()
             return
@@ -122,7 +165,7 @@ class Batcher:
         future = self._loop.run_in_executor(self._executor, self._process, [request])
         future.add_done_callback(lambda done: self._finish_large(request, waiting, done))
 
-    def _finish_large(self, request: Request, waiting: Waiting, done: asyncio.Future[list[Outcome]]) -> None:
+    def _finish_large(self, request: Request, waiting: Waiting, done: asyncio.Future[Processed]) -> None:
         self._large -= 1
         if not done.cancelled():
             self._finish([(request, waiting)], done.result())

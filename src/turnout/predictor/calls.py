@@ -12,9 +12,16 @@ from turnout.errors import InputError, TurnoutError
 from turnout.predictor.artifact import Signature
 from turnout.predictor.tensors import Array, to_json
 
-__all__ = ["MAX_CALLER_ID", "Call", "Dialect", "checked_caller_id", "tensor"]
+__all__ = ["MAX_CALLER_ID", "MAX_ROWS", "Call", "Dialect", "TooLarge", "checked_caller_id", "checked_rows", "tensor"]
 
 MAX_CALLER_ID = 256
+MAX_ROWS = 100_000
+
+
+class TooLarge(InputError):
+    """More than one request may ask for."""
+
+    status = 413
 
 
 # The classes of the hot path are not frozen: a frozen dataclass costs a microsecond to make.
@@ -26,6 +33,7 @@ class Call:
     rows: int
     outputs: tuple[Signature, ...]
     caller_id: str | None = None
+    binary: frozenset[str] = frozenset()  # names of the outputs that are answered as raw bytes
     results: dict[str, Array] = field(default_factory=dict)
     error: TurnoutError | None = None
 
@@ -35,11 +43,19 @@ class Dialect(Protocol):
 
     name: str
 
-    def decode(self, body: bytes) -> Call:
-        """Read a request's body; InputError (400) or DataError (422) says what was wanted and what was found."""
+    def decode(self, body: Any, *, header_length: int = 0) -> Call:
+        """Read a request's body; InputError (400, 413) or DataError (422) says what was wanted and what was found.
 
-    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> bytes:
-        """Write the reply's body; `outputs` are the tensors that the caller asked for, as `tensor` makes them."""
+        Args:
+            body: bytes as they came, or the message that a protocol's own library has parsed.
+            header_length: how much of the body is JSON, where raw tensors follow; 0: all of it.
+        """
+
+    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> tuple[bytes, int]:
+        """The reply's body, and how much of it is JSON if raw tensors follow (else 0).
+
+        `outputs` are the tensors that the caller asked for, as `tensor` makes them.
+        """
 
 
 def tensor(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, Any]:
@@ -61,3 +77,10 @@ def checked_caller_id(value: object, *, where: str) -> str | None:
         found = f"{len(value)} characters" if isinstance(value, str) else orjson.dumps(value).decode()[:80]
         raise InputError(f"{where}: wanted a string of at most {MAX_CALLER_ID} characters, found {found}")
     return value
+
+
+def checked_rows(rows: int, limit: int, *, where: str) -> int:
+    """A number of rows that one request may have."""
+    if rows > limit:
+        raise TooLarge(f"{where}: wanted at most {limit} rows in one request, found {rows}")
+    return rows

@@ -18,11 +18,17 @@ import orjson
 from turnout.errors import Failed, TurnoutError
 from turnout.predictor.artifact import Signature
 from turnout.predictor.calls import Call, Dialect, tensor
+from turnout.predictor.events import STRUCTURED, Event
 from turnout.predictor.identity import Identity
 from turnout.predictor.model import Model
+from turnout.predictor.recorded import packed_tensor
 from turnout.predictor.tensors import DATATYPES, Array
+from turnout.predictor.tracing import Trace
 
-__all__ = ["Inference", "Outcome", "Request", "error_body"]
+__all__ = ["JSON", "LARGE_BYTES", "Inference", "Outcome", "Processed", "Request", "error_body"]
+
+JSON = b"application/json"
+LARGE_BYTES = 64 * 1024  # above this one request is a batch of its own, and would hold up its neighbours
 
 
 @dataclass(slots=True)
@@ -31,11 +37,15 @@ class Request:
 
     dialect: Dialect
     model: str
-    body: bytes
+    body: Any
+    size_bytes: int
     arrived_s: float  # time.perf_counter()
+    header_length: int = 0  # of the JSON before raw tensors; 0: there are none
     stamp: str | None = None
     request_id: str | None = None
     caller_id: str | None = None
+    trace: Trace | None = None
+    event: Event | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +57,19 @@ class Outcome:
     prediction_id: str = ""
     record: bytes = b""  # the record's JSON from behind its time: the log gives the time when it writes
     rows: int = 0
+    version: bytes = b""
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # beside those that every reply has
+
+
+@dataclass(slots=True)
+class Processed:
+    """The outcomes of a batch, in the order of its requests, and how long each phase took for all of them."""
+
+    outcomes: list[Outcome]
+    decode_s: float = 0.0
+    predict_s: float = 0.0
+    encode_s: float = 0.0
 
 
 class Inference:
@@ -55,7 +78,10 @@ class Inference:
     def __init__(self, model: Model, identity: Identity) -> None:
         self._model = model
         self._label = model.manifest.outputs[0]
-        self._version = identity.version
+        self._inputs = model.manifest.inputs
+        self._only_label = model.manifest.outputs[:1]
+        self._identity = identity
+        self._version = identity.version.encode()
         self._same_in_every_record = orjson.dumps(
             {
                 "namespace": identity.namespace,
@@ -65,21 +91,29 @@ class Inference:
             }
         )[1:-1]
 
-    def process(self, requests: Sequence[Request]) -> list[Outcome]:
-        """One outcome per request, in order."""
+    def process(self, requests: Sequence[Request]) -> Processed:
+        """One outcome per request."""
+        began_s = time.perf_counter()
         # An overflow becomes an error of the value that caused it; set once here, because it is not free.
         with np.errstate(over="raise"):
             attempts = [_decode(request) for request in requests]
+        decoded_s = time.perf_counter()
         self._predict([attempt for attempt in attempts if isinstance(attempt, Call)])
-        now_s = time.perf_counter()
+        predicted_s = time.perf_counter()
         outcomes = []
         for request, attempt in zip(requests, attempts, strict=True):
-            error = attempt.error if isinstance(attempt, Call) else attempt
-            if isinstance(attempt, Call) and error is None:
-                outcomes.append(self._answer(request, attempt, now_s=now_s))
+            if not isinstance(attempt, Call):
+                outcomes.append(self._refusal(attempt))
+            elif attempt.error is not None:
+                outcomes.append(self._refusal(attempt.error))
             else:
-                outcomes.append(_refusal(error))
-        return outcomes
+                outcomes.append(self._answer(request, attempt, now_s=predicted_s))
+        return Processed(
+            outcomes,
+            decode_s=decoded_s - began_s,
+            predict_s=predicted_s - decoded_s,
+            encode_s=time.perf_counter() - predicted_s,
+        )
 
     def _predict(self, calls: list[Call]) -> None:
         """Fill in the results of every call; when the model refuses the batch, find out whose values they were."""
@@ -96,8 +130,8 @@ class Inference:
 
     def _run(self, calls: list[Call]) -> None:
         """One run for the rows of all calls; each gets its slice of every output that anybody asked for."""
-        wanted = _union(self._label, calls)
-        rows = sum(call.rows for call in calls)
+        wanted = self._union(calls)
+        rows = sum([call.rows for call in calls])
         names = [signature.onnx for signature in wanted]
         arrays = self._model.run(_stack(calls), names) if rows else [_empty(signature) for signature in wanted]
         for name, array in zip(names, arrays, strict=True):
@@ -111,35 +145,54 @@ class Inference:
                 call.results[name] = array[start : start + call.rows]
                 start += call.rows
 
+    def _union(self, calls: list[Call]) -> Sequence[Signature]:
+        """The label, then every other output that some call asked for."""
+        wanted = {self._label.name: self._label}
+        for call in calls:
+            if call.outputs is not self._only_label:
+                wanted |= {signature.name: signature for signature in call.outputs}
+        return list(wanted.values())
+
     def _answer(self, request: Request, call: Call, *, now_s: float) -> Outcome:
         prediction_id = os.urandom(16).hex()
         outputs = [tensor(signature, call.results) for signature in call.outputs]
-        return Outcome(
+        body, header_length = request.dialect.encode(call, outputs, model=request.model, prediction_id=prediction_id)
+        outcome = Outcome(
             status=200,
-            body=request.dialect.encode(call, outputs, model=request.model, prediction_id=prediction_id),
+            body=body,
             prediction_id=prediction_id,
             record=self._record(request, call, outputs, now_s=now_s),
             rows=call.rows,
+            version=self._version,
         )
+        if header_length or request.trace is not None or request.event is not None:
+            _dress(outcome, request, header_length=header_length)
+        return outcome
 
     def _record(self, request: Request, call: Call, outputs: list[dict[str, Any]], *, now_s: float) -> bytes:
         """What was asked and answered. The label always comes first, asked for or not: feedback is compared with it."""
         if call.outputs[0] is not self._label:
             others = [output for output in outputs if output["name"] != self._label.name]
             outputs = [tensor(self._label, call.results), *others]
+        describe = packed_tensor if request.size_bytes > LARGE_BYTES else tensor
         changing = {
             "protocol": request.dialect.name,
             "rows": call.rows,
-            "inputs": [tensor(signature, call.feeds) for signature in self._model.manifest.inputs],
+            "inputs": [describe(signature, call.feeds) for signature in self._inputs],
             "outputs": outputs,
             "stamp": request.stamp,
             "request_id": request.request_id,
             "caller_id": request.caller_id or call.caller_id,
             # A mirrored copy arrives with the stamp of the version that answers the caller.
-            "shadow": request.stamp is not None and request.stamp.partition(";")[0] != self._version,
+            "shadow": request.stamp is not None and request.stamp.partition(";")[0] != self._identity.version,
             "duration_us": int((now_s - request.arrived_s) * 1e6),
         }
+        if request.trace is not None:
+            changing |= request.trace.recorded()
         return b"%b,%b" % (self._same_in_every_record, orjson.dumps(changing, option=orjson.OPT_SERIALIZE_NUMPY)[1:])
+
+    def _refusal(self, error: TurnoutError) -> Outcome:
+        return Outcome(status=error.status, body=error_body(str(error)), version=self._version)
 
 
 def error_body(message: str) -> bytes:
@@ -149,23 +202,27 @@ def error_body(message: str) -> bytes:
 
 def _decode(request: Request) -> Call | TurnoutError:
     try:
-        return request.dialect.decode(request.body)
+        return request.dialect.decode(request.body, header_length=request.header_length)
     except TurnoutError as error:
         return error
 
 
-def _refusal(error: TurnoutError | None) -> Outcome:
-    assert error is not None
-    return Outcome(status=error.status, body=error_body(str(error)))
-
-
-def _union(label: Signature, calls: list[Call]) -> list[Signature]:
-    """The label, then every other output that some call asked for."""
-    wanted = {label.name: label}
-    for call in calls:
-        for signature in call.outputs:
-            wanted[signature.name] = signature
-    return list(wanted.values())
+def _dress(outcome: Outcome, request: Request, *, header_length: int) -> None:
+    """What replies carry that few callers ask for."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if header_length:
+        outcome.content_type = b"application/octet-stream"
+        headers += ((b"inference-header-content-length", b"%d" % header_length),)
+    if request.trace is not None:
+        headers += request.trace.answered(outcome.prediction_id)
+    if request.event is not None:
+        outcome.body, more = request.event.answered(
+            outcome.body, outcome.prediction_id, model=request.model, is_json=not header_length
+        )
+        headers += more
+        if request.event.structured:
+            outcome.content_type = STRUCTURED
+    outcome.headers = headers
 
 
 def _stack(calls: list[Call]) -> dict[str, Array]:

@@ -1,70 +1,152 @@
-"""Counters in plain integers, written as Prometheus text when somebody asks.
+"""Counters in plain numbers, written as Prometheus text when somebody asks.
 
-A client library's labelled counter costs four microseconds a request, a tenth of the whole request; an integer costs
-nothing that can be measured. Everything here is touched by the event loop's thread only.
+A client library's labelled counter costs four microseconds a request, a tenth of the whole request; adding to a number
+in shared memory costs nothing that can be measured. Every worker adds to cells of its own and whoever is asked sums
+over all of them, so one scrape is right whichever worker answers it, also after a worker was replaced.
 """
 
 from __future__ import annotations
 
+import mmap
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["CONTENT_TYPE", "DURATION_BUCKETS_S", "Metrics", "sample"]
+__all__ = ["CONTENT_TYPE", "DURATION_BUCKETS_S", "PHASES", "Metrics", "Sheets", "sample", "together"]
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 DURATION_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+PHASES = ("decode", "predict", "encode", "record")
+CODES = (200, 400, 404, 405, 408, 409, 413, 415, 422, 431, 500, 501, 503)
+
+# Where what is counted lies among a worker's cells. All of them are doubles: whole numbers are exact up to 2^53.
+_CODE_CELL = {code: index for index, code in enumerate(CODES)}
+_ROWS = len(CODES)
+_BATCHES = _ROWS + 1
+_HISTOGRAM = len(DURATION_BUCKETS_S) + 2  # its buckets, the last one without bound, and the sum
+_TOTAL = _BATCHES + 1
+_PHASE_CELL = {phase: _TOTAL + _HISTOGRAM * (1 + index) for index, phase in enumerate(PHASES)}
+_MIRROR = _TOTAL + _HISTOGRAM * (1 + len(PHASES))
+_MIRRORED = 24  # what the prediction log says about itself, line by line
+_CELLS = _MIRROR + _MIRRORED
+
+
+class Sheets:
+    """The cells of all workers, in memory that they share when it is made before they are forked."""
+
+    def __init__(self, workers: int = 1) -> None:
+        cells = memoryview(mmap.mmap(-1, workers * _CELLS * 8)).cast("d")
+        self.all = tuple(cells[start : start + _CELLS] for start in range(0, workers * _CELLS, _CELLS))
 
 
 class Metrics:
-    """What one predictor process has done."""
+    """What one version has done, in all workers; this one adds to one sheet. Not for several threads."""
 
-    def __init__(self, *, model: str, version: str) -> None:
+    def __init__(self, *, model: str, version: str, sheets: Sheets | None = None, worker: int = 0) -> None:
         self.labels = f'model="{model}",version="{version}"'
-        self._replies: dict[int, int] = {}
-        self._buckets = [0] * (len(DURATION_BUCKETS_S) + 1)
-        self._duration_s = 0.0
-        self._rows = 0
-        self._runs = 0
+        self._sheets: Sequence[memoryview[float]] = (sheets or Sheets()).all
+        self._own = self._sheets[worker]
 
     def count_reply(self, status: int) -> None:
-        """One HTTP reply of any kind."""
-        self._replies[status] = self._replies.get(status, 0) + 1
+        """One reply of any kind."""
+        self._own[_CODE_CELL[status]] += 1
 
-    def count_batch(self) -> None:
-        """One tick's worth of requests."""
-        self._runs += 1
+    def count_batch(self, requests: int, *, decode_s: float, predict_s: float, encode_s: float) -> None:
+        """One run for some requests; each of them waited for the whole of every phase."""
+        self._own[_BATCHES] += 1
+        self._observe(_PHASE_CELL["decode"], decode_s, requests)
+        self._observe(_PHASE_CELL["predict"], predict_s, requests)
+        self._observe(_PHASE_CELL["encode"], encode_s, requests)
+
+    def count_recording(self, requests: int, *, duration_s: float) -> None:
+        """The write (or the ledger's acknowledgement) that some replies waited for."""
+        self._observe(_PHASE_CELL["record"], duration_s, requests)
 
     def count_prediction(self, *, rows: int, duration_s: float) -> None:
         """One answered prediction, from its last byte in to its reply."""
-        self._rows += rows
-        self._duration_s += duration_s
-        self._buckets[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
+        self._own[_ROWS] += rows
+        self._observe(_TOTAL, duration_s, 1)
 
-    def lines(self) -> Iterable[str]:
-        """The text, line by line."""
-        yield "# HELP turnout_requests_total HTTP replies by status code."
+    def mirror(self, lines: Iterable[str]) -> None:
+        """Let the other workers know what this one's log says (`recording.metrics`); the same lines every time."""
+        values = [line.rpartition(" ")[2] for line in lines if not line.startswith("#")]
+        for index, value in enumerate(values[:_MIRRORED]):
+            self._own[_MIRROR + index] = float(value)
+
+    def lines(self, mirrored: Iterable[str] = ()) -> Iterable[str]:
+        """The text, line by line; `mirrored` are this worker's own lines of what `mirror` was told."""
+        yield "# HELP turnout_requests_total Replies by status code."
         yield "# TYPE turnout_requests_total counter"
-        for status, count in sorted(self._replies.items()):
-            yield f'turnout_requests_total{{{self.labels},code="{status}"}} {count}'
-        errors = sum(count for status, count in self._replies.items() if status >= 400)
-        yield from sample("turnout_request_errors_total", "counter", "Replies of 400 and above.", self.labels, errors)
-        yield from sample("turnout_rows_total", "counter", "Rows predicted.", self.labels, self._rows)
-        yield from sample("turnout_batches_total", "counter", "Batches of requests.", self.labels, self._runs)
-        yield from self._histogram()
-
-    def _histogram(self) -> Iterable[str]:
+        counts = {code: self._sum(cell) for code, cell in _CODE_CELL.items()}
+        for code, count in counts.items():
+            if count:
+                yield f'turnout_requests_total{{{self.labels},code="{code}"}} {count:.0f}'
+        errors = sum(count for code, count in counts.items() if code >= 400)
+        yield from self._sample("turnout_request_errors_total", "counter", "Replies of 400 and above.", errors)
+        yield from self._sample("turnout_rows_total", "counter", "Rows predicted.", self._sum(_ROWS))
+        yield from self._sample("turnout_batches_total", "counter", "Runs of the model.", self._sum(_BATCHES))
+        yield from self._sample("turnout_workers", "gauge", "Processes that answer.", len(self._sheets))
         name = "turnout_request_duration_seconds"
         yield f"# HELP {name} Answered predictions, from the request's last byte to its reply."
         yield f"# TYPE {name} histogram"
-        seen = 0
-        for bound, count in zip((*DURATION_BUCKETS_S, "+Inf"), self._buckets, strict=True):
-            seen += count
-            yield f'{name}_bucket{{{self.labels},le="{bound}"}} {seen}'
-        yield f"{name}_sum{{{self.labels}}} {self._duration_s}"
-        yield f"{name}_count{{{self.labels}}} {seen}"
+        yield from self._histogram(name, self.labels, _TOTAL)
+        name = "turnout_phase_duration_seconds"
+        yield f"# HELP {name} How long a request's batch took in each phase."
+        yield f"# TYPE {name} histogram"
+        for phase, cell in _PHASE_CELL.items():
+            yield from self._histogram(name, f'{self.labels},phase="{phase}"', cell)
+        yield from self._mirrored(list(mirrored))
+
+    def _observe(self, cell: int, duration_s: float, count: int) -> None:
+        own = self._own
+        own[cell + bisect_left(DURATION_BUCKETS_S, duration_s)] += count
+        own[cell + _HISTOGRAM - 1] += duration_s * count
+
+    def _sum(self, cell: int) -> float:
+        return sum(sheet[cell] for sheet in self._sheets)
+
+    def _sample(self, name: str, kind: str, sentence: str, value: float) -> Iterable[str]:
+        return sample(name, kind, sentence, self.labels, f"{value:.0f}")
+
+    def _histogram(self, name: str, labels: str, cell: int) -> Iterable[str]:
+        seen = 0.0
+        for offset, bound in enumerate((*DURATION_BUCKETS_S, "+Inf")):
+            seen += self._sum(cell + offset)
+            yield f'{name}_bucket{{{labels},le="{bound}"}} {seen:.0f}'
+        yield f"{name}_sum{{{labels}}} {self._sum(cell + _HISTOGRAM - 1)}"
+        yield f"{name}_count{{{labels}}} {seen:.0f}"
+
+    def _mirrored(self, lines: list[str]) -> Iterable[str]:
+        """The log's lines with the values of all workers: their sum, or, of what is up or not, the worst."""
+        if len(self._sheets) == 1:
+            yield from lines
+            return
+        self.mirror(lines)
+        cell = _MIRROR
+        for line in lines:
+            if line.startswith("#"):
+                yield line
+                continue
+            key = line.rpartition(" ")[0]
+            merge = min if key.partition("{")[0].endswith("_up") else sum
+            yield f"{key} {merge([sheet[cell] for sheet in self._sheets]):.0f}"
+            cell += 1
 
 
-def sample(name: str, kind: str, sentence: str, labels: str, value: float) -> Iterable[str]:
+def together(texts: Iterable[Iterable[str]]) -> list[str]:
+    """The lines of several versions, with all samples of one metric behind its one description."""
+    families: dict[str, list[str]] = {}
+    for lines in texts:
+        family, known = "", False
+        for line in lines:
+            if line.startswith("# HELP "):
+                family = line.split(" ")[2]
+                known = family in families
+            if not (known and line.startswith("#")):
+                families.setdefault(family, []).append(line)
+    return [line for lines in families.values() for line in lines]
+
+
+def sample(name: str, kind: str, sentence: str, labels: str, value: float | str) -> Iterable[str]:
     """One metric of one value."""
     yield f"# HELP {name} {sentence}"
     yield f"# TYPE {name} {kind}"

@@ -15,15 +15,25 @@ from typing import cast
 
 import httptools
 
-from turnout.predictor.batching import Batcher
-from turnout.predictor.inference import Outcome, Request, error_body
-from turnout.predictor.metrics import Metrics
-from turnout.predictor.responses import CONTINUE, JSON, Responses
-from turnout.predictor.routes import Infer, Page, Routes
+from turnout.predictor.answering import Desk, answer
+from turnout.predictor.inference import Outcome
+from turnout.predictor.responses import CONTINUE, Responses
+from turnout.predictor.routes import Page, problem
 
 __all__ = ["Connection", "Limits", "Site"]
 
-MAX_TEXT = 256  # stamp and request id, made by the gateway, go into every record
+# Twice one of these could mean two things to two programs: a proxy may have judged by one, and we would act on the
+# other. llhttp itself refuses a second content-length and every transfer-encoding but a last `chunked`.
+_ONCE = frozenset(
+    {
+        b"content-encoding",
+        b"content-type",
+        b"host",
+        b"inference-header-content-length",
+        b"x-turnout-assigned",
+        b"x-turnout-caller-id",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -38,18 +48,16 @@ class Limits:
     # next request runs into the closing.
     idle_s: float = 3700.0
     linger_s: float = 2.0
+    connections: int = 10_000
 
 
 @dataclass
 class Site:
     """What all connections of a server share."""
 
-    routes: Routes
-    batcher: Batcher
+    desk: Desk
     responses: Responses
-    metrics: Metrics
     limits: Limits
-    draining: bool = False
     connections: set[Connection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)  # draining, and the last connection has gone
 
@@ -66,26 +74,19 @@ class Exchange:
         self.reply: bytes | None = None
 
     def answer(self, outcome: Outcome) -> None:
-        """Take a prediction, or the reason why there is none."""
-        if not outcome.prediction_id:
-            self.answer_page(Page(outcome.status, outcome.body))
-            return
-        site = self._connection.site
-        site.metrics.count_reply(200)
-        self.reply = site.responses.prediction(outcome.body, outcome.prediction_id, keep_alive=self.keep_alive)
+        """Take a prediction, or the reason why there is none; the batcher has counted it."""
+        responses = self._connection.site.responses
+        if outcome.prediction_id:
+            self.reply = responses.prediction(outcome, keep_alive=self.keep_alive)
+        else:
+            page = Page(outcome.status, outcome.body, version=outcome.version)
+            self.reply = responses.page(page, keep_alive=self.keep_alive)
 
-    def answer_page(self, page: Page, *, allow: bytes = b"") -> None:
+    def answer_page(self, page: Page) -> None:
         """Take any other reply."""
         site = self._connection.site
-        site.metrics.count_reply(page.status)
-        self.reply = site.responses.other(
-            page.status,
-            page.body,
-            keep_alive=self.keep_alive,
-            content_type=page.content_type,
-            allow=allow,
-            without_body=self.is_head,
-        )
+        site.desk.metrics.count_reply(page.status)
+        self.reply = site.responses.page(page, keep_alive=self.keep_alive, without_body=self.is_head)
 
     def send(self) -> None:
         """Send every reply of this connection whose turn it is."""
@@ -116,12 +117,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transports share no class with asyncio's
         self.site.connections.add(self)
+        if len(self.site.connections) > self._limits.connections:
+            self._refuse(503, f"connections: wanted at most {self._limits.connections}")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._closing = True
         self.site.connections.discard(self)
-        if self.site.draining and not self.site.connections:
+        if self.site.desk.draining and not self.site.connections:
             self.site.emptied.set()
 
     def data_received(self, data: bytes) -> None:
@@ -168,7 +171,10 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value)
-        self._headers[name.lower()] = value
+        name = name.lower()
+        if name in self._headers and name in _ONCE:
+            self._twice = name
+        self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -176,6 +182,8 @@ class Connection(asyncio.Protocol):
             return
         if self._head_bytes > self._limits.head_bytes:
             self._refuse(431, f"headers: wanted at most {self._limits.head_bytes} bytes, found {self._head_bytes}")
+        elif (ambiguity := self._ambiguity()) is not None:
+            self._refuse(400, ambiguity)
         elif int(self._headers.get(b"content-length", b"0")) > self._limits.body_bytes:
             self._refuse_body()
         elif self._headers.get(b"expect", b"").lower() == b"100-continue":
@@ -202,7 +210,14 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(self, keep_alive=keep_alive, is_head=method == b"HEAD")
         self._exchanges.append(exchange)
         self._closing = not keep_alive
-        self._dispatch(method, exchange)
+        if b"upgrade" in self._headers and method == b"POST":
+            # The parser leaves the body of such a request to the other protocol.
+            exchange.answer_page(problem(400, "upgrade: this server speaks HTTP/1.1; send the request without it"))
+            exchange.send()
+        else:
+            body = self._body
+            whole = body[0] if len(body) == 1 else b"".join(body)
+            answer(self.site.desk, exchange, method=method, url=self._url, headers=self._headers, body=whole)
         if len(self._exchanges) > self._limits.pipelined:
             self._regulate()
 
@@ -255,57 +270,23 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._head_bytes = 0
+        self._twice = b""
         self._unparsed_bytes = 0  # of a head that arrives in pieces: a header without end is never a header
 
     def _keeps_alive(self) -> bool:
-        if self.site.draining or not self._parser.should_keep_alive() or b"upgrade" in self._headers:
+        if self.site.desk.draining or not self._parser.should_keep_alive() or b"upgrade" in self._headers:
             return False
         # HTTP/1.0 would need a header in the reply; it is rare enough to be closed instead.
         return b"connection" not in self._headers or self._parser.get_http_version() != "1.0"
 
-    def _dispatch(self, method: bytes, exchange: Exchange) -> None:
-        site = self.site
-        route = site.routes.find(self._url)
-        if type(route) is Infer and method == b"POST":
-            problem = self._unreadable()
-            if problem is None:
-                site.batcher.submit(self._request(route), exchange)
-                return
-            exchange.answer_page(problem)
-        elif route is None:
-            exchange.answer_page(site.routes.not_found(self._url))
-        elif isinstance(route, Infer) or method not in {b"GET", b"HEAD"}:
-            wanted = route.allow.decode()
-            message = f"method: wanted {wanted}, found {method.decode(errors='replace')}"
-            exchange.answer_page(Page(405, error_body(message)), allow=route.allow)
-        else:
-            exchange.answer_page(route.page())
-        exchange.send()
-
-    def _request(self, route: Infer) -> Request:
-        headers = self._headers
-        body = self._body
-        return Request(
-            dialect=route.dialect,
-            model=route.model,
-            body=body[0] if len(body) == 1 else b"".join(body),
-            arrived_s=time.perf_counter(),
-            stamp=_text(headers.get(b"x-turnout-assigned")),
-            request_id=_text(headers.get(b"x-request-id")),
-            caller_id=_text(headers.get(b"x-turnout-caller-id")),
-        )
-
-    def _unreadable(self) -> Page | None:
-        """Why the body cannot be JSON, whatever it holds."""
-        if b"upgrade" in self._headers:  # the parser leaves the body of such a request to the other protocol
-            return Page(400, error_body("upgrade: this server speaks HTTP/1.1; send the request without it"))
-        if b"inference-header-content-length" in self._headers:
-            return Page(400, error_body("inference-header-content-length: this server reads tensors as JSON"))
-        encoding = self._headers.get(b"content-encoding", b"identity")
-        if encoding.lower() != b"identity":
-            return Page(415, error_body(f"content-encoding: wanted none, found {encoding[:40].decode('latin-1')}"))
-        if len(self._headers.get(b"x-turnout-caller-id", b"")) > MAX_TEXT:
-            return Page(400, error_body(f"x-turnout-caller-id: wanted at most {MAX_TEXT} characters"))
+    def _ambiguity(self) -> str | None:
+        """What in these headers could be understood in two ways."""
+        if self._twice:
+            return f"{self._twice.decode()}: wanted one, found two"
+        if b"host" not in self._headers and self._parser.get_http_version() != "1.0":
+            return "host: wanted one, found none"
+        if b"transfer-encoding" in self._headers and self._parser.get_http_version() == "1.0":
+            return "transfer-encoding: wanted HTTP/1.1, found HTTP/1.0"
         return None
 
     def _refuse_body(self) -> None:
@@ -317,7 +298,7 @@ class Connection(asyncio.Protocol):
         self._refused = True
         self._body = []
         exchange = Exchange(self, keep_alive=False)
-        exchange.answer_page(Page(status, error_body(message), JSON))
+        exchange.answer_page(problem(status, message))
         self._exchanges.append(exchange)
         self.send()
 
@@ -341,7 +322,3 @@ class Connection(asyncio.Protocol):
             transport.write_eof()
         else:
             transport.close()
-
-
-def _text(value: bytes | None) -> str | None:
-    return value[:MAX_TEXT].decode("latin-1") if value else None

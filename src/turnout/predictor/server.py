@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import gc
 import logging
+import resource
 import signal
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from turnout.errors import Conflict, Failed
-from turnout.predictor import artifact
+from turnout.predictor import metrics, openapi
+from turnout.predictor.answering import Desk
 from turnout.predictor.arguments import Arguments
-from turnout.predictor.batching import Batcher
+from turnout.predictor.fronts import Front, OwnFront
 from turnout.predictor.identity import Identity
-from turnout.predictor.inference import Inference
-from turnout.predictor.metrics import Metrics
-from turnout.predictor.model import Model
-from turnout.predictor.protocol import Connection, Limits, Site
-from turnout.predictor.recording import Recording, record
+from turnout.predictor.jsonlog import AccessLog
+from turnout.predictor.metrics import Sheets
+from turnout.predictor.protocol import Limits
+from turnout.predictor.repository import Repository
 from turnout.predictor.responses import Responses
 from turnout.predictor.routes import Routes
+from turnout.predictor.served import Ledger, Serving, load_model, serve_version
 from turnout.predictor.shipper import PULSE_S
-from turnout.predictor.v1 import V1
-from turnout.predictor.v2 import V2
 
-__all__ = ["serve"]
+__all__ = ["Place", "alone", "bind", "greeting", "serve"]
 
 QUIET_S = 0.3  # without a request for this long after turning not ready, the gateway has turned away
 FINISH_S = 5.0  # for replies under way, and for the last records
@@ -35,86 +36,84 @@ FINISH_S = 5.0  # for replies under way, and for the last records
 _log = logging.getLogger("turnout.predictor")
 
 
-async def serve(arguments: Arguments) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands among the workers of one server."""
+
+    listener: socket.socket
+    sheets: Sheets
+    announce: Callable[[], object]  # called when it answers
+    worker: int = 0
+    workers: int = 1
+    grpc_port: int | None = None
+    parent: int | None = None  # a file that ends when the process above is gone
+
+
+async def serve(arguments: Arguments, place: Place) -> None:
     """Load, listen and answer until SIGTERM or SIGINT; then turn not ready, answer on, ship the log and return.
 
     Raises:
         ModelError: the artifact is not what the digest says, or cannot be served.
         Conflict: the port or the log folder is taken.
     """
-    manifest = artifact.load(arguments.model_dir, digest=arguments.digest)
-    model = Model(manifest)
-    listener = _bind(arguments.http_host, arguments.http_port)
-    recording = _recording(arguments)
-    site = _site(arguments, model, recording)
+    stopping = _stop_signals(place)
+    desk, repository = _open(arguments, place)
     # What has been loaded stays for ever: let the collector never walk through it again.
     gc.freeze()
-    stopping = _stop_signals()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(site), sock=listener, backlog=1024)
-    recording.start()
-    print(f"turnout.predictor: {arguments.model_name} answers at {_address(listener)}", flush=True)
-    housekeeping = asyncio.create_task(_keep_house(site, recording))
+    front = _front(arguments, desk)
+    main = repository.main
+    main.recording.start()
+    await front.open(place.listener)
+    place.announce()
+    housekeeping = asyncio.create_task(_keep_house(front, repository))
     await stopping.wait()
-    await _drain(site, grace_s=arguments.grace_s)
-    server.close()
-    await _hang_up(site)
+    await _drain(desk, repository, grace_s=arguments.grace_s)
+    await front.close(timeout_s=FINISH_S)
     housekeeping.cancel()
-    site.batcher.close()
-    recording.finish(timeout_s=FINISH_S)
+    repository.close(timeout_s=FINISH_S)
 
 
-def _recording(arguments: Arguments) -> Recording:
-    return record(
-        arguments.log_dir,
-        _identity(arguments),
-        ledger_url=arguments.ledger_url,
-        ledger_token_file=arguments.ledger_token_file,
-        policy=arguments.policy,
-        loop=asyncio.get_running_loop(),
+def alone(arguments: Arguments, sheets: Sheets) -> Place:
+    """The place of a process that is the whole server.
+
+    Raises:
+        Conflict: the port is taken.
+    """
+    listener = bind(arguments.http_host, arguments.http_port)
+    place = Place(
+        listener=listener,
+        sheets=sheets,
+        announce=lambda: print(greeting(arguments, listener, arguments.grpc_port), flush=True),
+        grpc_port=arguments.grpc_port,
     )
+    return place
 
 
-def _site(arguments: Arguments, model: Model, recording: Recording) -> Site:
-    version = arguments.model_name
-    metrics = Metrics(model=arguments.endpoint, version=version)
-    inference = Inference(model, _identity(arguments))
-    batcher = Batcher(inference, recording.recorder, metrics, loop=asyncio.get_running_loop())
-
-    def metrics_text() -> str:
-        return "\n".join([*metrics.lines(), *recording.metrics(metrics.labels), ""])
-
-    routes = Routes(
-        names=tuple(dict.fromkeys((arguments.endpoint, version))),
-        version=version,
-        manifest=model.manifest,
-        v1=V1(model.manifest),
-        v2=V2(model.manifest, version=version),
-        is_ready=lambda: not site.draining,
-        metrics_text=metrics_text,
-    )
-    site = Site(
-        routes=routes,
-        batcher=batcher,
-        responses=Responses(version=version),
-        metrics=metrics,
-        limits=Limits(body_bytes=arguments.max_body_bytes, request_s=arguments.request_timeout_s),
-    )
-    return site
+def greeting(arguments: Arguments, listener: socket.socket, grpc_port: int | None) -> str:
+    """The line that says where the server answers."""
+    host, port = listener.getsockname()[:2]
+    where = f"http://{host}:{port}" + (f" and grpc://{host}:{grpc_port}" if grpc_port is not None else "")
+    return f"turnout.predictor: {arguments.model_name} answers at {where}"
 
 
-def _identity(arguments: Arguments) -> Identity:
-    return Identity(
-        namespace=arguments.namespace,
-        endpoint=arguments.endpoint,
-        version=arguments.model_name,
-        pod=arguments.pod,
-    )
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket that owns the address and does not listen yet: who comes too early is refused and does not wait.
 
+    Args:
+        shared: several sockets may have it, and the kernel deals new connections out among those that listen.
 
-def _bind(host: str, port: int) -> socket.socket:
+    Raises:
+        Conflict: somebody else has the port.
+        Failed: this machine does not have the address.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener = socket.create_server((host, port), backlog=1024)
+        listener.bind((host, port))
     except OSError as error:
+        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise Conflict(f"http://{host}:{port}: this port is taken by another process") from error
         raise Failed(f"http://{host}:{port}: cannot listen: {error.strerror}") from error
@@ -122,43 +121,89 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{host}:{port}"
+def _open(arguments: Arguments, place: Place) -> tuple[Desk, Repository]:
+    """Load the version and lay out everything that answers for it."""
+    serving = Serving(
+        ledger=Ledger(arguments.ledger_url, arguments.ledger_token_file, arguments.policy),
+        log_dir=arguments.log_dir,
+        max_rows=arguments.max_rows,
+        gathers=arguments.batching,
+        access_log=AccessLog(version=arguments.model_name) if arguments.access_log else None,
+        loop=asyncio.get_running_loop(),
+        worker=place.worker,
+    )
+    identity = Identity(
+        namespace=arguments.namespace,
+        endpoint=arguments.endpoint,
+        version=arguments.model_name,
+        pod=arguments.pod,
+    )
+    model = load_model(arguments.model_dir, digest=arguments.digest)
+    main = serve_version(model, identity, serving, sheets=place.sheets, is_main=True)
+    repository = Repository(main, serving, folder=arguments.repository, workers=place.workers)
+
+    def metrics_text() -> str:
+        return "\n".join([*metrics.together(served.metrics_lines() for served in repository.served.values()), ""])
+
+    routes = Routes(
+        is_ready=lambda: not desk.draining,
+        metrics_text=metrics_text,
+        openapi=lambda: openapi.document(repository.served.values()),
+        acts=repository.acts(),
+        named_act=repository.named_act,
+    )
+    repository.show_on(routes)
+    desk = Desk(routes=routes, metrics=main.metrics, event_replies=arguments.event_replies)
+    return desk, repository
 
 
-def _stop_signals() -> asyncio.Event:
+def _front(arguments: Arguments, desk: Desk) -> Front:
+    limits = Limits(
+        body_bytes=arguments.max_body_bytes,
+        request_s=arguments.request_timeout_s,
+        connections=min(arguments.max_connections, _raise_open_files() - 100),
+    )
+    return OwnFront(desk, Responses(version=arguments.model_name), limits)
+
+
+def _raise_open_files() -> int:
+    """As many open files as the system allows; connections beyond would not be refused but wait for ever."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def _stop_signals(place: Place) -> asyncio.Event:
     stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    if place.parent is not None:
+        parent = place.parent
+
+        def orphaned() -> None:
+            loop.remove_reader(parent)
+            stopping.set()
+
+        loop.add_reader(parent, orphaned)
     return stopping
 
 
-async def _keep_house(site: Site, recording: Recording) -> None:
-    """Five times a second: look after the log, and let go of clients that take too long."""
+async def _keep_house(front: Front, repository: Repository) -> None:
+    """Five times a second: look after the logs, and let go of clients that take too long."""
     while True:
         await asyncio.sleep(PULSE_S)
-        recording.pulse()
-        now_s = time.monotonic()
-        for connection in tuple(site.connections):
-            connection.expire(now_s)
+        repository.pulse()
+        front.pulse()
 
 
-async def _drain(site: Site, *, grace_s: float) -> None:
+async def _drain(desk: Desk, repository: Repository, *, grace_s: float) -> None:
     """Not ready from now on; answers on until requests stop coming or the grace is over."""
-    site.draining = True
+    desk.draining = True
     started_s = time.perf_counter()
     while time.perf_counter() - started_s < grace_s:
-        if time.perf_counter() - max(started_s, site.batcher.last_request_s) > QUIET_S:
+        if time.perf_counter() - max(started_s, repository.last_request_s) > QUIET_S:
             return
         await asyncio.sleep(0.02)
-
-
-async def _hang_up(site: Site) -> None:
-    """Let every connection end behind the replies that it still waits for."""
-    if not site.connections:
-        return
-    for connection in tuple(site.connections):
-        connection.finish()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(site.emptied.wait(), FINISH_S)

@@ -7,15 +7,16 @@ column of a table) takes objects only. Every mistake is a 400: that is what KSer
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
 from turnout.errors import InputError
 from turnout.predictor.artifact import Manifest, Signature
-from turnout.predictor.calls import Call
+from turnout.predictor.calls import MAX_ROWS, Call, checked_rows
 from turnout.predictor.tensors import Array, describe, flatten, to_array
 
-__all__ = ["V1"]
+__all__ = ["V1", "V1Query"]
 
 
 class V1:
@@ -23,29 +24,37 @@ class V1:
 
     name = "v1"
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, *, max_rows: int = MAX_ROWS) -> None:
         self._inputs = manifest.inputs
         self._features = manifest.features
         self._known = frozenset(manifest.features)
         self._answered = manifest.outputs[:1]
+        self._max_rows = max_rows
 
-    def decode(self, body: bytes) -> Call:
+    def decode(self, body: bytes, *, header_length: int = 0) -> Call:
         """One call per body; see `calls.Dialect`."""
+        if header_length:
+            raise InputError("inference-header-content-length: raw tensors are for V2; V1 is JSON only")
         instances = _instances(body)
+        return self.call(instances, without_bools=b"true" not in body and b"false" not in body)
+
+    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> tuple[bytes, int]:
+        """The first output's values, one per row."""
+        return orjson.dumps({"predictions": outputs[0]["data"]}, option=orjson.OPT_SERIALIZE_NUMPY), 0
+
+    def call(self, instances: list[Any], *, without_bools: bool = False) -> Call:
+        """The call that these rows ask for; see `tensors.to_array` for `without_bools`."""
+        rows = checked_rows(len(instances), self._max_rows, where="instances")
         by_name = bool(instances) and type(instances[0]) is dict
         if len(self._inputs) > 1:
-            feeds = self._columns(instances, by_name=by_name)
+            feeds = self._columns(instances, by_name=by_name, without_bools=without_bools)
         else:
             signature = self._inputs[0]
-            rows = self._rows_by_name(instances) if by_name else instances
-            feeds = {signature.onnx: _table(rows, signature)}
-        return Call(feeds=feeds, rows=len(instances), outputs=self._answered)
+            table = self._rows_by_name(instances) if by_name else instances
+            feeds = {signature.onnx: _table(table, signature, without_bools=without_bools)}
+        return Call(feeds=feeds, rows=rows, outputs=self._answered)
 
-    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> bytes:
-        """The first output's values, one per row."""
-        return orjson.dumps({"predictions": outputs[0]["data"]}, option=orjson.OPT_SERIALIZE_NUMPY)
-
-    def _columns(self, instances: list[Any], *, by_name: bool) -> dict[str, Array]:
+    def _columns(self, instances: list[Any], *, by_name: bool, without_bools: bool) -> dict[str, Array]:
         if instances and not by_name:
             names = ", ".join(self._features)
             raise InputError(f"instances[0]: wanted an object with {names}, found {describe(instances[0])}")
@@ -57,6 +66,7 @@ class V1:
                 declared=signature.datatype,
                 wanted=signature.datatype,
                 where=f"instances: {signature.name}",
+                without_bools=without_bools,
             )
             for signature in self._inputs
         }
@@ -77,6 +87,43 @@ class V1:
                 )
 
 
+class V1Query:
+    """One row from a URL (`:predict?sepal_length=5.1&...`), so that a browser's address bar can ask."""
+
+    name = "v1"
+
+    def __init__(self, v1: V1, manifest: Manifest) -> None:
+        self._v1 = v1
+        self.encode = v1.encode
+        columns = {signature.name: signature.datatype for signature in manifest.inputs}
+        only = manifest.inputs[0].datatype
+        self._datatypes = {feature: columns.get(feature, only) for feature in manifest.features}
+
+    def decode(self, body: bytes, *, header_length: int = 0) -> Call:
+        """One call per query; see `calls.Dialect`."""
+        try:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=10_000)
+        except ValueError as error:
+            raise InputError(f"query: not UTF-8, or too long: {error}") from error
+        row: dict[str, Any] = {}
+        for name, text in pairs:
+            if name in row:
+                raise InputError(f"query: {name[:80]} is given twice")
+            row[name] = self._value(name, text)
+        return self._v1.call([row])
+
+    def _value(self, name: str, text: str) -> object:
+        """The text as JSON would write it for this feature."""
+        datatype = self._datatypes.get(name, "BYTES")  # an unknown name is told with all the others, by V1
+        if datatype == "BYTES":
+            return text
+        try:
+            value = orjson.loads(text or "null")
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"query: {name}: wanted {datatype}, found {text[:80]!r}") from error
+        return bool(value) if datatype == "BOOL" and value in (0, 1) else value
+
+
 def _instances(body: bytes) -> list[Any]:
     try:
         document = orjson.loads(body)
@@ -92,10 +139,11 @@ def _instances(body: bytes) -> list[Any]:
     return instances
 
 
-def _table(rows: list[Any], signature: Signature) -> Array:
+def _table(rows: list[Any], signature: Signature, *, without_bools: bool) -> Array:
     # Said here, because a flat list would be taken for the values of a single row further down.
     if rows and len(signature.shape) > 1 and type(rows[0]) is not list:
         raise InputError(f"instances[0]: wanted a list of {signature.shape[-1]} values, found {describe(rows[0])}")
     shape = (len(rows), *signature.shape[1:])
     flat = flatten(rows, shape, where="instances") if rows else rows
-    return to_array(flat, shape, declared=signature.datatype, wanted=signature.datatype, where="instances")
+    datatype = signature.datatype
+    return to_array(flat, shape, declared=datatype, wanted=datatype, where="instances", without_bools=without_bools)

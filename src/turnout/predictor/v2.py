@@ -1,4 +1,4 @@
-"""The V2 (Open Inference) protocol in JSON.
+"""The V2 (Open Inference) protocol: JSON, and JSON with raw tensors behind it (the binary tensor extension).
 
 A body that is no V2 request at all (not JSON, a field missing or of the wrong kind) is a 422, as KServe 0.21 answers;
 a well-formed request that does not fit this model (names, datatypes, shapes, values) is a 400.
@@ -6,19 +6,61 @@ a well-formed request that does not fit this model (names, datatypes, shapes, va
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from turnout.errors import DataError, InputError
 from turnout.predictor.artifact import Manifest, Signature
-from turnout.predictor.calls import Call, checked_caller_id
+from turnout.predictor.calls import MAX_ROWS, Call, checked_caller_id, checked_rows
+from turnout.predictor.raw_tensors import from_raw, to_raw
 from turnout.predictor.tensors import DATATYPES, Array, castable, describe, flatten, to_array
 
-__all__ = ["V2"]
+__all__ = ["V2", "Tensors"]
 
 _ABSENT = object()
+
+
+class Tensors:
+    """What V2 requests of one model must name, whichever encoding they come in."""
+
+    def __init__(self, manifest: Manifest, *, max_rows: int) -> None:
+        self.inputs = {signature.name: signature for signature in manifest.inputs}
+        self.outputs = {signature.name: signature for signature in manifest.outputs}
+        self.answered = manifest.outputs[:1]  # without a wish, only the label: most callers want nothing else
+        self._max_rows = max_rows
+
+    def input(self, name: str, *, where: str) -> Signature:
+        """The input of this name."""
+        return _named(self.inputs, name, where=where)
+
+    def output(self, name: str, *, where: str) -> Signature:
+        """The output of this name."""
+        return _named(self.outputs, name, where=where)
+
+    def datatype(self, declared: str, signature: Signature, *, where: str) -> str:
+        """A datatype that this input can be given."""
+        if declared not in DATATYPES or not castable(declared, signature.datatype):
+            raise InputError(f"{where}.datatype: wanted {signature.datatype}, found {declared[:80]!r}")
+        return declared
+
+    def shape(self, shape: list[int], signature: Signature, *, where: str) -> list[int]:
+        """A shape that this input can have."""
+        if len(shape) != len(signature.shape) or tuple(shape[1:]) != signature.shape[1:] or shape[0] < 0:
+            raise InputError(f"{where}.shape: wanted {list(signature.shape)} (-1: any), found {str(shape)[:80]}")
+        checked_rows(shape[0], self._max_rows, where=f"{where}.shape")
+        return shape
+
+    def rows(self, feeds: Mapping[str, Array]) -> int:
+        """How many rows all inputs have."""
+        if len(feeds) < len(self.inputs):
+            missing = [name for name, signature in self.inputs.items() if signature.onnx not in feeds]
+            raise InputError(f"inputs: wanted {', '.join(self.inputs)}; missing: {', '.join(missing)}")
+        rows = {len(array) for array in feeds.values()}
+        if len(rows) > 1:
+            raise InputError(f"inputs: wanted the same number of rows in every input, found {sorted(rows)}")
+        return rows.pop()
 
 
 class V2:
@@ -26,77 +68,126 @@ class V2:
 
     name = "v2"
 
-    def __init__(self, manifest: Manifest, *, version: str) -> None:
+    def __init__(self, manifest: Manifest, *, version: str, max_rows: int = MAX_ROWS) -> None:
         self._version = version
-        self._inputs = {signature.name: signature for signature in manifest.inputs}
-        self._outputs = {signature.name: signature for signature in manifest.outputs}
-        self._answered = manifest.outputs[:1]
+        self._tensors = Tensors(manifest, max_rows=max_rows)
 
-    def decode(self, body: bytes) -> Call:
+    def decode(self, body: bytes, *, header_length: int = 0) -> Call:
         """One call per body; see `calls.Dialect`."""
-        document = _document(body)
+        if header_length > len(body):
+            raise InputError(
+                f"inference-header-content-length: wanted at most the body's {len(body)} bytes, found {header_length}"
+            )
+        text = body[:header_length] if header_length else body
+        document = _document(text)
+        raw = _Raw(memoryview(body)[header_length:] if header_length else None)
+        without_bools = b"true" not in text and b"false" not in text
         feeds: dict[str, Array] = {}
         for index, entry in enumerate(_field(document, "inputs", list, where="body")):
             where = f"inputs[{index}]"
-            signature = self._signature(entry, where=where)
+            if not isinstance(entry, dict):
+                raise DataError(f"{where}: wanted an object, found {describe(entry)}")
+            signature = self._tensors.input(_field(entry, "name", str, where=where), where=where)
             if signature.onnx in feeds:
                 raise InputError(f"{where}.name: {signature.name} is given twice")
-            feeds[signature.onnx] = _array(entry, signature, where=where)
+            feeds[signature.onnx] = self._array(entry, signature, raw, where=where, without_bools=without_bools)
+        raw.check_empty()
+        outputs, binary = self._asked(document)
         return Call(
             feeds=feeds,
-            rows=self._rows(feeds),
-            outputs=self._asked(document),
+            rows=self._tensors.rows(feeds),
+            outputs=outputs,
             caller_id=checked_caller_id(document.get("id"), where="id"),
+            binary=binary,
         )
 
-    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> bytes:
+    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> tuple[bytes, int]:
         """The reply names the version that answered, and carries the caller's own id if there was one."""
+        raw: list[bytes] = []
+        if call.binary:
+            outputs = [
+                _moved(output, call.results[signature.onnx], raw) if output["name"] in call.binary else output
+                for output, signature in zip(outputs, call.outputs, strict=True)
+            ]
         reply = {
             "model_name": model,
             "model_version": self._version,
             "id": call.caller_id or prediction_id,
             "outputs": outputs,
         }
-        return orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)
+        text = orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)
+        return (b"".join((text, *raw)), len(text)) if call.binary else (text, 0)
 
-    def _signature(self, entry: object, *, where: str) -> Signature:
-        if not isinstance(entry, dict):
-            raise DataError(f"{where}: wanted an object, found {describe(entry)}")
-        name = _field(entry, "name", str, where=where)
-        signature = self._inputs.get(name)
-        if signature is None:
-            raise InputError(f"{where}.name: wanted {_any_of(self._inputs)}, found {name[:80]!r}")
-        return signature
+    def _array(
+        self, entry: dict[str, Any], signature: Signature, raw: _Raw, *, where: str, without_bools: bool
+    ) -> Array:
+        declared = self._tensors.datatype(_field(entry, "datatype", str, where=where), signature, where=where)
+        shape = self._tensors.shape(_shape(entry, where=where), signature, where=where)
+        size = _parameter(entry, "binary_data_size", int, where=where)
+        if size is not None:
+            if "data" in entry:
+                raise InputError(f"{where}: wanted data or parameters.binary_data_size, found both")
+            data = raw.take(size, where=where)
+            return from_raw(data, shape, declared=declared, wanted=signature.datatype, where=where)
+        flat = flatten(_field(entry, "data", list, where=where), shape, where=f"{where}.data")
+        wanted = signature.datatype
+        return to_array(
+            flat, shape, declared=declared, wanted=wanted, where=f"{where}.data", without_bools=without_bools
+        )
 
-    def _rows(self, feeds: dict[str, Array]) -> int:
-        if len(feeds) < len(self._inputs):
-            missing = [name for name, signature in self._inputs.items() if signature.onnx not in feeds]
-            raise InputError(f"inputs: wanted {', '.join(self._inputs)}; missing: {', '.join(missing)}")
-        rows = {len(array) for array in feeds.values()}
-        if len(rows) > 1:
-            raise InputError(f"inputs: wanted the same number of rows in every input, found {sorted(rows)}")
-        return rows.pop()
-
-    def _asked(self, document: dict[str, Any]) -> tuple[Signature, ...]:
-        """The outputs that the caller names; without any, only the label: most callers want nothing else."""
-        if _refuses_json(document.get("parameters"), where="parameters", key="binary_data_output"):
-            raise InputError("parameters.binary_data_output: this server answers in JSON")
+    def _asked(self, document: dict[str, Any]) -> tuple[tuple[Signature, ...], frozenset[str]]:
+        """The outputs that the caller names, and which of them as raw bytes."""
+        all_binary = _parameter(document, "binary_data_output", bool, where="body") or False
         entries = document.get("outputs")
         if not entries:
-            return self._answered
+            outputs = self._tensors.answered
+            return outputs, frozenset(output.name for output in outputs) if all_binary else frozenset()
         if type(entries) is not list:
             raise DataError(f"outputs: wanted a list, found {describe(entries)}")
-        return tuple(self._asked_output(entry, where=f"outputs[{index}]") for index, entry in enumerate(entries))
+        found: dict[str, Signature] = {}
+        binary = set()
+        for index, entry in enumerate(entries):
+            where = f"outputs[{index}]"
+            if not isinstance(entry, dict):
+                raise DataError(f"{where}: wanted an object, found {describe(entry)}")
+            signature = self._tensors.output(_field(entry, "name", str, where=where), where=where)
+            if signature.name in found:
+                raise InputError(f"{where}.name: {signature.name} is asked for twice")
+            found[signature.name] = signature
+            wish = _parameter(entry, "binary_data", bool, where=where)
+            if all_binary if wish is None else wish:
+                binary.add(signature.name)
+        return tuple(found.values()), frozenset(binary)
 
-    def _asked_output(self, entry: object, *, where: str) -> Signature:
-        if not isinstance(entry, dict):
-            raise DataError(f"{where}: wanted an object, found {describe(entry)}")
-        name = _field(entry, "name", str, where=where)
-        if name not in self._outputs:
-            raise InputError(f"{where}.name: wanted {_any_of(self._outputs)}, found {name[:80]!r}")
-        if _refuses_json(entry.get("parameters"), where=f"{where}.parameters", key="binary_data"):
-            raise InputError(f"{where}.parameters.binary_data: this server answers in JSON")
-        return self._outputs[name]
+
+class _Raw:
+    """The bytes behind the JSON, dealt out in the order of the inputs."""
+
+    def __init__(self, data: memoryview | None) -> None:
+        self._data = data
+        self._taken = 0
+
+    def take(self, size: int, *, where: str) -> memoryview:
+        if self._data is None:
+            raise InputError(
+                f"{where}.parameters.binary_data_size: wanted the header inference-header-content-length, found none"
+            )
+        left = len(self._data) - self._taken
+        if not 0 <= size <= left:
+            raise InputError(f"{where}.parameters.binary_data_size: wanted at most the {left} bytes left, found {size}")
+        self._taken += size
+        return self._data[self._taken - size : self._taken]
+
+    def check_empty(self) -> None:
+        if self._data is not None and self._taken < len(self._data):
+            raise InputError(f"body: {len(self._data) - self._taken} bytes belong to no input")
+
+
+def _moved(output: dict[str, Any], array: Array, raw: list[bytes]) -> dict[str, Any]:
+    """An output's description without its data, which goes behind the JSON."""
+    raw.append(to_raw(array))
+    described = {key: value for key, value in output.items() if key != "data"}
+    return {**described, "parameters": {"binary_data_size": len(raw[-1])}}
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -109,28 +200,10 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _array(entry: dict[str, Any], signature: Signature, *, where: str) -> Array:
-    declared = _field(entry, "datatype", str, where=where)
-    if declared not in DATATYPES:
-        raise InputError(f"{where}.datatype: wanted {signature.datatype}, found {declared[:80]!r}")
-    if not castable(declared, signature.datatype):
-        raise InputError(f"{where}.datatype: wanted {signature.datatype}, found {declared}")
-    if _refuses_json(entry.get("parameters"), where=f"{where}.parameters", key="binary_data_size"):
-        raise InputError(f"{where}.parameters.binary_data_size: this server reads tensors as JSON")
-    shape = _shape(entry, signature, where=where)
-    data = _field(entry, "data", list, where=where)
-    flat = flatten(data, shape, where=f"{where}.data")
-    return to_array(flat, shape, declared=declared, wanted=signature.datatype, where=f"{where}.data")
-
-
-def _shape(entry: dict[str, Any], signature: Signature, *, where: str) -> list[int]:
+def _shape(entry: dict[str, Any], *, where: str) -> list[int]:
     shape: list[int] = _field(entry, "shape", list, where=where)
     if not all(type(extent) is int and extent >= 0 for extent in shape):
         raise DataError(f"{where}.shape: wanted whole numbers, found {str(shape)[:80]}")
-    if len(shape) != len(signature.shape) or tuple(shape[1:]) != signature.shape[1:]:
-        raise InputError(f"{where}.shape: wanted {list(signature.shape)} (-1: any), found {str(shape)[:80]}")
-    if math.prod(shape) > 2**31:
-        raise InputError(f"{where}.shape: wanted at most 2^31 values, found {math.prod(shape)}")
     return shape
 
 
@@ -142,14 +215,21 @@ def _field(document: dict[str, Any], key: str, kind: type, *, where: str) -> Any
     return value
 
 
-def _refuses_json(parameters: object, *, where: str, key: str) -> bool:
-    """Whether the parameters ask for the binary tensor extension."""
+def _parameter(owner: dict[str, Any], key: str, kind: type, *, where: str) -> Any:
+    """One of an object's parameters; None without it. Those that nobody here knows are ignored, as V2 demands."""
+    parameters = owner.get("parameters")
     if parameters is None:
-        return False
+        return None
     if not isinstance(parameters, dict):
-        raise DataError(f"{where}: wanted an object, found {describe(parameters)}")
-    return bool(parameters.get(key))
+        raise DataError(f"{where}.parameters: wanted an object, found {describe(parameters)}")
+    value = parameters.get(key)
+    if value is not None and type(value) is not kind:
+        raise DataError(f"{where}.parameters.{key}: wanted {describe(kind())}, found {describe(value)}")
+    return value
 
 
-def _any_of(names: dict[str, Signature]) -> str:
-    return " or ".join(names)
+def _named(names: Mapping[str, Signature], name: str, *, where: str) -> Signature:
+    signature = names.get(name)
+    if signature is None:
+        raise InputError(f"{where}.name: wanted {' or '.join(names)}, found {name[:80]!r}")
+    return signature
