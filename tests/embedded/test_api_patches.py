@@ -110,15 +110,13 @@ def test_the_result_of_a_patch_is_validated(api: Api) -> None:
 
 
 def test_a_strategic_patch_merges_sets_and_keyed_lists() -> None:
-    schema = KINDS["InferenceService"].schema
-    before = {
-        "spec": {"predictor": {"containers": [{"name": "c", "image": "old", "env": [{"name": "A", "value": "1"}]}]}}
-    }
+    def containers(*found: Any) -> dict[str, Any]:
+        return {"spec": {"template": {"spec": {"containers": list(found)}}}}
+
+    before = containers({"name": "c", "image": "old", "env": [{"name": "A", "value": "1"}]})
     env = [{"name": "B", "value": "2"}, {"name": "A", "$patch": "delete"}]
-    patch = {"spec": {"predictor": {"containers": [{"name": "c", "env": env}]}}}
-    patched = patches.strategic_merge_patch(schema, before, patch)
-    expected = {"name": "c", "image": "old", "env": [{"name": "B", "value": "2"}]}
-    assert patched["spec"]["predictor"]["containers"] == [expected]
+    patched = patches.strategic_merge_patch(KINDS["Deployment"].schema, before, containers({"name": "c", "env": env}))
+    assert patched == containers({"name": "c", "image": "old", "env": [{"name": "B", "value": "2"}]})
 
 
 def test_a_strategic_patch_knows_its_directives(api: Api) -> None:
@@ -137,7 +135,7 @@ def test_a_strategic_patch_knows_its_directives(api: Api) -> None:
 
 def test_a_strategic_patch_that_does_not_fit_is_refused(api: Api) -> None:
     api.post(f"{CORE}/secrets", {"metadata": {"name": "a", "ownerReferences": []}})
-    assert api.patch(f"{CORE}/secrets/a", {"metadata": {"ownerReferences": ["x"]}}, how="strategic").status_code == 400
+    assert api.patch(f"{CORE}/secrets/a", {"metadata": {"ownerReferences": ["x"]}}, how="strategic").status_code == 422
 
 
 def test_custom_kinds_know_no_strategic_patch(api: Api) -> None:

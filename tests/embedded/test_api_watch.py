@@ -149,8 +149,9 @@ def test_tables_carry_their_columns_once(api: Api) -> None:
     assert first["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
 
 
-def test_a_single_object_can_be_watched(api: Api) -> None:
+def test_a_single_object_can_be_watched_by_its_name(api: Api) -> None:
     for name in "ab":
         api.post(MAPS, config_map(name))
-    lines = api.get(f"{MAPS}/b", watch="true", timeoutSeconds=1).text.splitlines()
+    lines = api.get(MAPS, watch="true", fieldSelector="metadata.name=b", timeoutSeconds=1).text.splitlines()
     assert [orjson.loads(line)["object"]["metadata"]["name"] for line in lines] == ["b"]
+    assert api.get(f"{MAPS}/b", watch="true").json()["metadata"]["name"] == "b"  # a path to one object reads it

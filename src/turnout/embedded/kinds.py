@@ -49,6 +49,11 @@ class Kind:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
+    def needs_version(self) -> bool:
+        """Whether an update must say which state it replaces."""
+        return self.custom or self.kind == "Lease"
+
+    @property
     def counts_generations(self) -> bool:
         """Whether a change of the spec raises metadata.generation."""
         return self.custom or self.group == "apps"

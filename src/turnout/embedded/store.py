@@ -225,8 +225,10 @@ class Store:
         """
         new = objects.born(KINDS[kind], obj)
         with self._writing(dry_run=dry_run) as transaction:
-            if transaction.find(sql.key_of(kind, new)) is not None:
-                raise AlreadyExists(f'{KINDS[kind].resource} "{new["metadata"]["name"]}" already exists')
+            there = transaction.find(sql.key_of(kind, new))
+            if there is not None:
+                state = "is being deleted" if "deletionTimestamp" in there["metadata"] else "already exists"
+                raise AlreadyExists(f'{KINDS[kind].resource} "{new["metadata"]["name"]}" {state}')
             return transaction.put(kind, current=None, new=new)
 
     def update(self, kind: str, obj: Object, *, status: bool = False, dry_run: bool = False) -> Object:

@@ -66,7 +66,7 @@ class _Application:
             self._check_caller(request)
             return await self._dispatch(request)
         except TurnoutError as problem:
-            return _json(errors.status_of(problem), code=problem.status)
+            return _refusal(problem)
         except ClientDisconnect:
             raise
         except Exception:  # noqa: BLE001 (the outermost loop: a fault is logged and answered, and the engine goes on)
@@ -101,13 +101,24 @@ class _Application:
             headers={name.lower(): value for name, value in request.headers.items()},
             body=await _body(request),
         )
-        if call.method == "GET" and options.flag(call.query, "watch"):
+        if call.method == "GET" and target.name is None and options.flag(call.query, "watch"):
             watch = watching.opened(call)
             return StreamingResponse(watching.stream(self._store, watch), headers={"Content-Type": "application/json"})
         if target.subresource == "log" and target.kind.kind == "Pod" and call.method == "GET":
             return await self._logs(call)
-        reply = await run_in_threadpool(verbs.handle, self._store, call)
-        return _reply(reply, as_yaml=reading.wants_yaml(call))
+        return await self._verb(call)
+
+    async def _verb(self, call: Call) -> Response:
+        try:
+            reply = await run_in_threadpool(verbs.handle, self._store, call)
+        except TurnoutError as problem:
+            response = _refusal(problem)
+        else:
+            response = _yaml(reply) if reading.wants_yaml(call) else _json(reply.body, code=reply.code)
+        for warning in call.warnings:
+            quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
+            response.raw_headers.append((b"warning", f'299 - "{quoted}"'.encode("latin-1", "replace")))
+        return response
 
     async def _logs(self, call: Call) -> Response:
         tail, follow = await run_in_threadpool(logs.wanted, self._store, call)
@@ -181,16 +192,13 @@ def _undiscovered(request: Request) -> Response:
     return _nothing_there()
 
 
-def _reply(reply: Reply, *, as_yaml: bool) -> Response:
-    if as_yaml:
-        text = yaml.dump(reply.body, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True)
-        response = Response(text, status_code=reply.code, headers={"Content-Type": "application/yaml"})
-    else:
-        response = _json(reply.body, code=reply.code)
-    for warning in reply.warnings:
-        quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
-        response.raw_headers.append((b"warning", f'299 - "{quoted}"'.encode("latin-1", "replace")))
-    return response
+def _refusal(problem: TurnoutError) -> Response:
+    return _json(errors.status_of(problem), code=problem.status)
+
+
+def _yaml(reply: Reply) -> Response:
+    text = yaml.dump(reply.body, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True)
+    return Response(text, status_code=reply.code, headers={"Content-Type": "application/yaml"})
 
 
 def _json(body: object, *, code: int = 200, content_type: str = "application/json") -> Response:

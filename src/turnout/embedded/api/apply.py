@@ -44,7 +44,8 @@ def check_configuration(kind: Kind, config: Object) -> None:
         name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
         texts = [f"{path}: field not declared in schema" for path in unknown]
         text = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in texts)
-        which = f"({name}; {config['apiVersion']}, Kind={config['kind']})"
+        group, _, version = config["apiVersion"].rpartition("/")
+        which = f"({name}; {group}/{version}, Kind={config['kind']})"
         raise ApiError(500, f"failed to create typed patch object {which}: {text}")
 
 

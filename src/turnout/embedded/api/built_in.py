@@ -11,6 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
+
+from turnout.embedded.api.bodies import go_json_error
 from turnout.embedded.api.errors import Cause, bad_request, forbidden_value, invalid_value, required
 from turnout.embedded.kinds import Kind
 
@@ -25,6 +28,10 @@ _KEY_MESSAGE = (
 )
 _IMMUTABLE = "field is immutable when `immutable` is set"
 _DATA_MOST = 1024 * 1024  # bytes of a Secret or ConfigMap
+_JSON_KEYS = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+}
 _REQUIRED_KEYS = {
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
@@ -92,6 +99,12 @@ def _prepare_secret(obj: Object, current: Object | None) -> Object:
     return {**rest, **({"data": data} if data else {}), "type": obj.get("type") or "Opaque"}
 
 
+def _prepare_event(obj: Object, current: Object | None) -> Object:
+    """The fields that Kubernetes always shows of an Event."""
+    empty: Object = {"source": {}, "eventTime": None, "firstTimestamp": None, "lastTimestamp": None}
+    return {**empty, "reportingComponent": "", "reportingInstance": "", **obj}
+
+
 def _prepare_config_map(obj: Object, current: Object | None) -> Object:
     return {key: value for key, value in obj.items() if value not in ({}, None) or key not in ("data", "binaryData")}
 
@@ -107,9 +120,31 @@ def _secret_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
     if obj["type"] == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
         yield required("data[username]")
         yield required("data[password]")
+    yield from _secret_contents(obj, data)
     if current is not None and current.get("type") != obj["type"]:
         yield invalid_value("type", obj["type"], "field is immutable")
     yield from _immutable_causes(("data",), obj, current)
+
+
+def _secret_contents(obj: Object, data: Object) -> Iterator[Cause]:
+    account = "kubernetes.io/service-account.name"
+    annotations = obj["metadata"].get("annotations") or {}
+    if obj["type"] == "kubernetes.io/service-account-token" and not annotations.get(account):
+        yield required(f"metadata.annotations[{account}]")
+    for key in _JSON_KEYS.get(obj["type"], ()):
+        text = base64.b64decode(data.get(key, "e30="))
+        try:
+            orjson.loads(text)
+        except ValueError:
+            yield invalid_value(f"data[{key}]", "<secret contents redacted>", go_json_error(text))
+
+
+def _lease_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
+    spec = obj.get("spec") or {}
+    if (seconds := spec.get("leaseDurationSeconds")) is not None and seconds <= 0:
+        yield invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0")
+    if (transitions := spec.get("leaseTransitions")) is not None and transitions < 0:
+        yield invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0")
 
 
 def _config_map_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
@@ -120,7 +155,7 @@ def _config_map_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
             yield invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
     yield from _bad_keys("binaryData", binary)
     if sum(len(value.encode()) for value in data.values()) + sum(map(len, binary.values())) > _DATA_MOST:
-        yield Cause("", "FieldValueTooLong", f"Too long: may not be more than {_DATA_MOST} bytes")
+        yield Cause("[]", "FieldValueTooLong", f"Too long: may not be more than {_DATA_MOST} bytes")
     yield from _immutable_causes(("data", "binaryData"), obj, current)
 
 
@@ -139,7 +174,11 @@ def _bad_keys(field: str, data: Object) -> Iterator[Cause]:
         if not re.fullmatch(_KEY, key):
             yield invalid_value(f"{field}[{key}]", key, _KEY_MESSAGE)
         elif len(key) > 253:
-            yield invalid_value(f"{field}[{key}]", key, "must be no more than 253 bytes")
+            yield invalid_value(f"{field}[{key}]", key, "must be no more than 253 characters")
+        elif key in (".", ".."):
+            yield invalid_value(f"{field}[{key}]", key, f"must not be '{key}'")
+        elif key.startswith(".."):
+            yield invalid_value(f"{field}[{key}]", key, "must not start with '..'")
 
 
 def _pod_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
@@ -155,12 +194,14 @@ def _event_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
 
 _PREPARE: dict[str, Callable[[Object, Object | None], Object]] = {
     "ConfigMap": _prepare_config_map,
+    "Event": _prepare_event,
     "Namespace": _prepare_namespace,
     "Secret": _prepare_secret,
 }
 _CAUSES: dict[str, Callable[[Object, Object | None], Iterator[Cause]]] = {
     "ConfigMap": _config_map_causes,
     "Event": _event_causes,
+    "Lease": _lease_causes,
     "Pod": _pod_causes,
     "Secret": _secret_causes,
 }

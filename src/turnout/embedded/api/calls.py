@@ -20,6 +20,7 @@ class Call:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]  # names in lower case
     body: bytes = b""
+    warnings: list[str] = field(default_factory=list)  # for the person behind the client, also when it is refused
 
     def one(self, name: str) -> str:
         """The first value of a query parameter, or an empty text."""
@@ -34,8 +35,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """Status code, JSON body, and warnings for the person behind the client."""
+    """Status code and JSON body."""
 
     code: int
     body: Any
-    warnings: tuple[str, ...] = field(default=())

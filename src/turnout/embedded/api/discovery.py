@@ -29,6 +29,11 @@ VERSION = {
     "compiler": "cpython",
     "platform": "any",
 }
+_VERSIONS = {
+    "kind": "APIVersions",
+    "versions": ["v1"],
+    "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
+}
 _PATHS = ("/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
 
 # Kubernetes lists the verbs of custom kinds in another order; clients show them as they come.
@@ -43,7 +48,7 @@ def answer(path: str, accept: str) -> Object | None:
     if not parts:
         return {"paths": sorted([*_PATHS, *(f"/apis/{group}" for group in GROUPS if group)])}
     if parts == ["api"]:
-        return _aggregated([""]) if _wants_aggregated(accept) else {"kind": "APIVersions", "versions": ["v1"]}
+        return _aggregated([""]) if _wants_aggregated(accept) else _VERSIONS
     if parts == ["apis"]:
         groups = [group for group in GROUPS if group]
         if _wants_aggregated(accept):

@@ -121,9 +121,10 @@ def no_resource() -> ApiError:
     return ApiError(404, "the server could not find the requested resource", reason="NotFound", details={})
 
 
-def already_exists(kind: Kind, name: str) -> ApiError:
-    """409 for a name that is taken."""
-    return ApiError(409, f'{kind.resource} "{name}" already exists', reason="AlreadyExists", details=about(kind, name))
+def already_exists(kind: Kind, name: str, *, is_dying: bool = False) -> ApiError:
+    """409 for a name that is taken, perhaps by an object that is on its way out."""
+    text = f'{"object is being deleted: " if is_dying else ""}{kind.resource} "{name}" already exists'
+    return ApiError(409, text, reason="AlreadyExists", details=about(kind, name))
 
 
 def conflict(kind: Kind, name: str, message: str) -> ApiError:
@@ -181,7 +182,7 @@ def too_large_resource_version(wanted: int, current: int) -> ApiError:
 def invalid(kind: Kind, name: str, causes: Sequence[Cause], *, has_rules: bool = False) -> ApiError:
     """422 for an object that breaks its schema or rules, with one cause per fault."""
     found = [*causes, _RULES_UNCHECKED] if has_rules and any(cause.blocks_rules for cause in causes) else causes
-    title = f"{kind.kind}.{kind.group}" if kind.custom else kind.kind
+    title = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     return _invalid(f'{title} "{name}"', about(kind, name, as_kind=True), found)
 
 

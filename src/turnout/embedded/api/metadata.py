@@ -95,7 +95,7 @@ def update_causes(current: Object, new: Object) -> Iterator[Cause]:
         message = (
             f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{found}}}"
         )
-        yield forbidden_value("metadata.finalizers", message)
+        yield from [forbidden_value("metadata.finalizers", message)] * 2
 
 
 def _name(kind: Kind, name: str) -> Iterator[Cause]:

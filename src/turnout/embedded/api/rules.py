@@ -123,10 +123,26 @@ def _timeouts_fit(timeouts: Object) -> bool:
     return request == 0 or _seconds(timeouts["backendRequest"]) <= request
 
 
+def _parent(reference: Object) -> tuple[str, ...]:
+    return tuple(str(reference.get(key, "")) for key in ("group", "kind", "name", "namespace"))
+
+
 def _parents_differ(parents: list[Object]) -> bool:
-    keys = ("group", "kind", "name", "namespace", "sectionName", "port")
-    seen = [tuple(str(parent.get(key, "")) for key in keys) for parent in parents]
-    return len(set(seen)) == len(seen)
+    seen = {(*_parent(reference), reference.get("sectionName", "")) for reference in parents}
+    return len(seen) == len(parents)
+
+
+def _sections_agree(parents: list[Object]) -> bool:
+    """Of several references to one parent, all name a section or none."""
+    kinds = {(_parent(reference), bool(reference.get("sectionName"))) for reference in parents}
+    return len(kinds) == len({parent for parent, _ in kinds})
+
+
+def _listeners_differ(*keys: str) -> _Holds:
+    def holds(listeners: list[Object]) -> bool:
+        return len({tuple(listener.get(key) for key in keys) for listener in listeners}) == len(listeners)
+
+    return holds
 
 
 def _rise_strictly(steps: list[float]) -> bool:
@@ -171,6 +187,7 @@ _FILTERS = {
     "cors": "CORS",
     "extensionRef": "ExtensionRef",
 }
+_SAME_PARENT = "when parentRefs includes 2 or more references to the same parent"
 _FOR_PLAIN = "when type one of ['Exact', 'PathPrefix']"
 _ONE_PREFIX = "filter with path.replacePrefixMatch, exactly one PathPrefix match must be specified"
 
@@ -187,7 +204,7 @@ _RULES: dict[str, _Holds] = {
     **{f"filter.{f} must be specified for {t} filter.type": _needed_with(f, t) for f, t in _FILTERS.items()},
     **{
         f"{filter_type} filter cannot be repeated": _at_most_one(filter_type)
-        for filter_type in ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite")
+        for filter_type in ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS")
     },
     "May specify either httpRouteFilterRequestRedirect or httpRouteFilterRequestRewrite, but not both": (
         _redirect_or_rewrite
@@ -215,9 +232,8 @@ _RULES: dict[str, _Holds] = {
     "be less than 128": _few_matches,
     "Must have port for Service reference": _has_port,
     "backendRequest timeout cannot be longer than request timeout": _timeouts_fit,
-    "sectionName or port must be unique when parentRefs includes 2 or more references to the same parent": (
-        _parents_differ
-    ),
+    f"sectionName must be specified {_SAME_PARENT}": _sections_agree,
+    f"sectionName must be unique {_SAME_PARENT}": _parents_differ,
     # BackendTrafficPolicy
     "either targetRef or targetRefs must be used": lambda spec: ("targetRef" in spec) != ("targetRefs" in spec),
     f"this policy can only have a targetRef.group of {_GATEWAY_API}": _targets("targetRef", "group", (_GATEWAY_API,)),
@@ -241,6 +257,11 @@ _RULES: dict[str, _Holds] = {
             ("queryParams", "QueryParams"),
         )
     },
+    # Gateway
+    "Listener name must be unique within the Gateway": _listeners_differ("name"),
+    "Combination of port, protocol and hostname must be unique for each listener": _listeners_differ(
+        "port", "protocol", "hostname"
+    ),
     # Turnout
     "steps must rise strictly": _rise_strictly,
     "a version is a challenger or a shadow, not both": lambda spec: (

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from turnout.embedded.api import apply, errors, managers, metadata, options, patches, reading, selectors, writing
+from turnout.embedded.api import (
+    apply,
+    errors,
+    managers,
+    metadata,
+    options,
+    patches,
+    reading,
+    schemas,
+    selectors,
+    writing,
+)
 from turnout.embedded.api.bodies import Body, decode, go_json_error, read_json, read_yaml
 from turnout.embedded.api.built_in import check_encoding
 from turnout.embedded.api.calls import Call, Reply
@@ -85,43 +96,43 @@ def _manager(call: Call, chosen: WriteOptions, operation: str) -> Manager:
 def _create(store: Store, call: Call) -> Reply:
     chosen = options.write_options("CreateOptions", call.query)
     target, body = call.target, writing.body_of(call)
-    warnings = writing.strict(target, writing.field_faults(target.kind, body), chosen.field_validation)
+    call.warnings.extend(writing.strict(target, writing.field_faults(target.kind, body), chosen.field_validation))
     obj = writing.check_identity(target, body.value)
     if obj["metadata"].get("resourceVersion"):
         raise ApiError(500, "resourceVersion should not be set on objects to be created")
     if not obj["metadata"].get("name") and obj["metadata"].get("generateName"):
         obj["metadata"]["name"] = metadata.generated_name(str(obj["metadata"]["generateName"]))
     created = _store_new(store, call, obj, chosen)
-    return Reply(201, target.served.present(created), warnings)
+    return Reply(201, target.served.present(created))
 
 
 def _store_new(store: Store, call: Call, obj: Object, chosen: WriteOptions) -> Object:
     target, name = call.target, str(obj["metadata"].get("name", ""))
     writing.check_namespace(store, target, name)
-    admitted = writing.admit(store, target, obj, current=None)
     if target.kind.has_status and target.kind.custom:
-        admitted.pop("status", None)
+        obj = {key: value for key, value in obj.items() if key != "status"}
+    admitted = writing.admit(store, target, obj, current=None)
     managed = managers.after_update(target.kind, None, admitted, manager=_manager(call, chosen, "Update"))
     try:
         return store.create(target.kind.kind, managed, dry_run=chosen.dry_run)
     except AlreadyExists as problem:
-        raise errors.already_exists(target.kind, name) from problem
+        raise errors.already_exists(target.kind, name, is_dying="being deleted" in str(problem)) from problem
 
 
 def _update(store: Store, call: Call) -> Reply:
     chosen = options.write_options("UpdateOptions", call.query)
     target, body = call.target, writing.body_of(call)
-    warnings = writing.strict(target, writing.field_faults(target.kind, body), chosen.field_validation)
+    call.warnings.extend(writing.strict(target, writing.field_faults(target.kind, body), chosen.field_validation))
     wanted = writing.check_identity(target, body.value)
 
     def change(current: Object) -> Object:
-        if target.kind.custom and not wanted["metadata"].get("resourceVersion"):
+        if target.kind.needs_version and not wanted["metadata"].get("resourceVersion"):
             cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
             raise _invalid_update(call, cause)
         _check_preconditions(call, current, wanted)
         return _updated(store, call, current, wanted, chosen)
 
-    return Reply(200, target.served.present(_mutate(store, call, change, chosen)), warnings)
+    return Reply(200, target.served.present(_mutate(store, call, change, chosen)))
 
 
 def _invalid_update(call: Call, cause: errors.Cause) -> ApiError:
@@ -188,19 +199,18 @@ def _patch(store: Store, call: Call) -> Reply:
         call.target.kind.kind, call.target.name or "", call.target.namespace
     )  # a missing object before a bad patch
     body = _read_patch(call)
-    warnings: list[str] = []
 
     def change(current: Object) -> Object:
         patched = _patched(call, content_type, current, body)
         faults = writing.field_faults(call.target.kind, Body(value=patched, doubled=body.doubled))
         if chosen.field_validation == "Strict" and faults:
             raise errors.invalid_patch(patched, f"strict decoding error: {', '.join(faults)}")
-        warnings[:] = faults if chosen.field_validation == "Warn" else []
+        call.warnings[:] = faults if chosen.field_validation == "Warn" else []
         wanted = writing.check_identity(call.target, patched)
         _check_preconditions(call, current, wanted)
         return _updated(store, call, current, wanted, chosen)
 
-    return Reply(200, call.target.served.present(_mutate(store, call, change, chosen)), tuple(warnings))
+    return Reply(200, call.target.served.present(_mutate(store, call, change, chosen)))
 
 
 def _check_patch_type(call: Call, content_type: str) -> None:
@@ -238,7 +248,7 @@ def _patched(call: Call, content_type: str, current: Object, body: Body) -> Obje
             f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
         )
     _check_same_kind(call, patched)
-    wrong = None if target.kind.custom else writing.first_wrong_type(target, patched)
+    wrong = None if target.kind.custom else writing.first_wrong_type(target, schemas.prune(target.kind.schema, patched))
     if wrong is not None:
         raise errors.invalid_patch(patched, writing.undecodable(target.kind, wrong))
     return patched
@@ -289,17 +299,20 @@ def _apply_new(store: Store, call: Call, config: Object, manager: Manager, chose
         raise errors.conflict(target.kind, target.name or "", text)
     writing.check_namespace(store, target, target.name or "")
     new = apply.apply(target.kind, None, config, manager=manager, force=chosen.force)
-    admitted = writing.admit(store, target, new, current=None)
     if target.kind.has_status and target.kind.custom:
-        admitted.pop("status", None)
+        new = {key: value for key, value in new.items() if key != "status"}
+    admitted = writing.admit(store, target, new, current=None)
     return store.create(target.kind.kind, admitted, dry_run=chosen.dry_run)
 
 
 def _configuration(call: Call) -> Object:
     """The applied configuration, of the right kind and name and with known fields only."""
     target, config = call.target, read_yaml(call.body).value
+    if config is None:
+        config = {}
     if not isinstance(config, dict):
-        raise errors.bad_request("error decoding YAML: the body is no object")
+        message = writing.not_an_object(config, "map[string]interface {}")
+        raise errors.bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {message}")
     version, named = str(config.get("apiVersion") or ""), str(config.get("kind") or "")
     if (version, named) != (target.served.api_version, target.kind.kind):
         group, _, number = version.rpartition("/")
@@ -340,9 +353,10 @@ def _unmet(store: Store, call: Call, chosen: DeleteOptions) -> ApiError:
     target, name = call.target, call.target.name or ""
     record = store.get(target.kind.kind, name, target.namespace)["metadata"]
     if chosen.uid and chosen.uid != record["uid"]:
-        field, given, found, more = "UID", chosen.uid, record["uid"], "deleted and then recreated"
+        field, given, found, more = "UID", str(chosen.uid), record["uid"], "deleted and then recreated"
     else:
-        field, given, found, more = "ResourceVersion", chosen.resource_version, record["resourceVersion"], "modified"
+        given, found = str(chosen.resource_version), record["resourceVersion"]
+        field, more = "ResourceVersion", "modified"
     text = (
         f"the {field} in the precondition ({given}) does not match the {field} in record ({found}). "
         f"The object might have been {more}"

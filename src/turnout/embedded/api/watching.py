@@ -50,10 +50,6 @@ def opened(call: Call) -> Watch:
     query = call.flat_query
     options.check_numbers(call.query)
     reading.shape_of(call)  # a shape that there is not is refused before the stream begins
-    if call.target.name is not None:
-        query["fieldSelector"] = ",".join(
-            filter(None, (query.get("fieldSelector"), f"metadata.name={call.target.name}"))
-        )
     version, sends_initial = query.get("resourceVersion", ""), query.get("sendInitialEvents") == "true"
     _check_initial(query)
     tables.check_include(query.get("includeObject", ""))

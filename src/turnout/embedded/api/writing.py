@@ -115,6 +115,9 @@ def _typed(call: Call, obj: Object) -> Object:
 def field_faults(kind: Kind, body: Body) -> list[str]:
     """Complaints about unknown and doubled fields, in Kubernetes' order."""
     unknown = list(schemas.unknown_fields(kind.schema, body.value))
+    if not kind.custom:  # what nobody decodes cannot be there twice
+        doubled = tuple(path for path in body.doubled if not any(_is_below(path, at) for at in unknown))
+        body = Body(value=body.value, doubled=doubled)
     if kind.custom:
         own = sorted(path for path in unknown if not path.startswith("metadata."))
         unknown = [path for path in unknown if path.startswith("metadata.")] + own
@@ -122,6 +125,10 @@ def field_faults(kind: Kind, body: Body) -> list[str]:
     places = {path: place for place, path in enumerate(_paths(body.value, ""))}
     found = [(path, "duplicate") for path in body.doubled] + [(path, "unknown") for path in unknown]
     return [f'{what} field "{path}"' for path, what in sorted(found, key=lambda item: places.get(item[0], 0))]
+
+
+def _is_below(path: str, at: str) -> bool:
+    return path == at or path.startswith((f"{at}.", f"{at}["))
 
 
 def _paths(value: Any, path: str) -> list[str]:
@@ -202,7 +209,7 @@ def admit(store: Store, target: Target, obj: Object, *, current: Object | None) 
         ApiError: its types (400), its contents (422) or a webhook (403) refuse it.
     """
     kind, is_status = target.kind, target.subresource == "status"
-    obj = schemas.prune(kind.schema, obj)
+    obj = _without_empty(schemas.prune(kind.schema, obj))
     _check_types(target, obj)
     obj = schemas.with_defaults(kind.schema, obj)
     if not is_status:
@@ -216,6 +223,15 @@ def admit(store: Store, target: Target, obj: Object, *, current: Object | None) 
     if not is_status:
         admission.validate(kind, obj, current, others=store.list)
     return obj
+
+
+def _without_empty(obj: Object) -> Object:
+    """The object without the fields of metadata that say nothing, as Go writes it."""
+    kept = {key: value for key, value in obj["metadata"].items() if key not in _OMITTED or value not in ({}, [], "")}
+    return {**obj, "metadata": kept}
+
+
+_OMITTED = ("annotations", "finalizers", "generateName", "labels", "managedFields", "ownerReferences")
 
 
 def _causes(kind: Kind, obj: Object, current: Object | None, *, is_status: bool) -> list[errors.Cause]:
@@ -275,7 +291,7 @@ def _go_field(schema: schemas.Schema, path: str) -> tuple[str, str]:
 
 
 def _go_type(schema: schemas.Schema, field: str) -> str:
-    kind, inner = schema.get("type", ""), schema.get("additionalProperties")
+    kind, inner = str(schema.get("type", "")), schema.get("additionalProperties")
     if kind == "array":
         return f"[]{_go_type(schemas.of_items(schema), field)}"
     if kind == "object" and isinstance(inner, dict):
