@@ -18,7 +18,7 @@ def evaluate(
     confusion: Output[ClassificationMetrics],
     reason: OutputPath(str),
 ) -> bool:
-    """Choose a candidate by cross-validation, measure it on the test part, compare it with the champion, and decide.
+    """Choose a candidate by cross-validation, measure it, compare it with the champion, replay requests, and decide.
 
     Args:
         spec: The model spec, as text.
@@ -39,6 +39,7 @@ def evaluate(
 
     from turnout import spec as specs
     from turnout.kube import client
+    from turnout.lineage.connecting import open_books
     from turnout.steps import evaluate as evaluating
     from turnout.steps import evaluate_champion, evaluate_report
 
@@ -48,7 +49,12 @@ def evaluate(
             client.connect(), model_spec.name, namespace=namespace, scratch=Path(scratch, "champion")
         )
         found = evaluating.evaluate(
-            model_spec, models=[Path(model.path) for model in models], test=Path(test.path), champion=champion
+            model_spec,
+            models=[Path(model.path) for model in models],
+            test=Path(test.path),
+            champion=champion,
+            books=open_books,
+            namespace=namespace,
         )
     evaluating.take(found, to=Path(best.path))
     best.metadata.update(candidate=found.best.name, cv_score=found.best.score, test_score=found.score.value)

@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 import orjson
 
-from turnout.errors import Failed
+from turnout.errors import Failed, Unavailable
 from turnout.spec import ModelSpec
 from turnout.steps import artifact, evaluate_gate, evaluate_metrics, evaluate_statistics, parts
+from turnout.steps import replay as replaying
 from turnout.steps.artifact import Model
 from turnout.steps.evaluate_champion import Champion
 from turnout.steps.evaluate_gate import Decision
 from turnout.steps.evaluate_metrics import METRICS, Answers
 from turnout.steps.evaluate_statistics import Estimate, Paired
+from turnout.steps.logged import OpenBooks
 from turnout.steps.parts import Array, Part
+from turnout.steps.replay import Replay
 
 __all__ = ["ClassScore", "Evaluation", "Slice", "Tried", "evaluate", "take"]
 
@@ -96,22 +99,34 @@ class Evaluation:
     champion_score: float | None = None
     comparison: Paired | None = None
     incomparable: str = ""
+    replayed: Replay | None = None
 
     def logged(self) -> dict[str, float]:
         """What a tracking system shows as numbers."""
         found = {**self.metrics, f"{self.metric}_low": self.score.low, f"{self.metric}_high": self.score.high}
+        if self.replayed is not None and self.replayed.disagreement is not None:
+            found |= {"replay_disagreement": self.replayed.disagreement, "replay_rows": float(self.replayed.rows)}
         found |= {"cv_score": self.best.score, "rows": float(self.rows)}
         if self.comparison is not None and self.champion_score is not None:
             found |= {"champion_score": self.champion_score, "champion_difference": self.comparison.difference}
         return found
 
 
-def evaluate(spec: ModelSpec, *, models: Sequence[Path], test: Path, champion: Champion | None) -> Evaluation:
-    """Evaluate the best of these candidates.
+def evaluate(
+    spec: ModelSpec,
+    *,
+    models: Sequence[Path],
+    test: Path,
+    champion: Champion | None,
+    books: OpenBooks | None = None,
+    namespace: str = "default",
+) -> Evaluation:
+    """Evaluate the best of these candidates; `books` opens the ledger for a spec that wants requests replayed.
 
     Raises:
         ModelError: an artifact is not what its manifest says.
         Failed: the metric needs what the estimator cannot give.
+        Unavailable: requests are to be replayed, and the ledger does not answer.
     """
     tried = tuple(_read(folder) for folder in models)
     best = max(tried, key=lambda item: item.score)
@@ -123,6 +138,7 @@ def evaluate(spec: ModelSpec, *, models: Sequence[Path], test: Path, champion: C
     asked = _ask(champion.model, part) if champion and champion.model and not incomparable else None
     comparison = _compare(spec, answers, asked) if asked else None
     version = champion.version if champion else ""
+    replayed = _replayed(spec, model, champion, books=books, namespace=namespace)
     return Evaluation(
         metric=spec.metric,
         tried=tried,
@@ -137,6 +153,7 @@ def evaluate(spec: ModelSpec, *, models: Sequence[Path], test: Path, champion: C
             champion=version,
             comparison=comparison,
             incomparable=incomparable,
+            replayed=replayed,
         ),
         answers=answers,
         **_by_class(answers) if spec.task == "classification" else {},
@@ -145,6 +162,7 @@ def evaluate(spec: ModelSpec, *, models: Sequence[Path], test: Path, champion: C
         champion_score=METRICS[spec.metric](asked) if asked else None,
         comparison=comparison,
         incomparable=incomparable,
+        replayed=replayed,
     )
 
 
@@ -164,8 +182,21 @@ def take(evaluation: Evaluation, *, to: Path) -> None:
         "champion_score": evaluation.champion_score,
         "comparison": comparison,
         "incomparable": evaluation.incomparable,
+        "replay": asdict(evaluation.replayed) if evaluation.replayed else None,
     }
     (to / artifact.EVALUATION).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def _replayed(
+    spec: ModelSpec, model: Model, champion: Champion | None, *, books: OpenBooks | None, namespace: str
+) -> Replay | None:
+    if spec.gates.replay is None:
+        return None
+    if books is None:
+        raise Unavailable("gates.replay: no ledger is known here")
+    return replaying.replay(
+        model, champion, rule=spec.gates.replay, books=books(), namespace=namespace, endpoint=spec.name
+    )
 
 
 def _read(folder: Path) -> Tried:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from turnout.spec import Gates
 from turnout.steps.evaluate_statistics import Estimate, Paired
+from turnout.steps.replay import Replay
 
 __all__ = ["Decision", "decide"]
 
@@ -27,16 +28,24 @@ class Decision:
 
 
 def decide(
-    *, gates: Gates, metric: str, score: Estimate, champion: str, comparison: Paired | None, incomparable: str = ""
+    *,
+    gates: Gates,
+    metric: str,
+    score: Estimate,
+    champion: str,
+    comparison: Paired | None,
+    incomparable: str = "",
+    replayed: Replay | None = None,
 ) -> Decision:
     """The gate's answer.
 
     `champion` is the champion's version, empty when the endpoint has none; without a `comparison`, `incomparable` says
-    why there is none.
+    why there is none. `replayed` is there when the spec asks for a replay.
     """
     checks = (
         _minimum(gates, metric, score),
         _against_champion(gates, metric, champion, comparison, incomparable),
+        _on_logged_requests(gates, replayed),
     )
     passed = all(ok for ok, _ in checks)
     failures = [text for ok, text in checks if not ok]
@@ -77,3 +86,20 @@ def _against_champion(
         return True, f"just as good as champion {champion}: {numbers}"
     seen = f"a loss of {comparison.smallest_effect:.3g} would have been found in 80 % of cases"
     return True, f"not shown to be worse than champion {champion}{by}: {numbers}; {seen}"
+
+
+def _on_logged_requests(gates: Gates, replayed: Replay | None) -> tuple[bool, str]:
+    """Nothing logged is no reason to refuse: the first version of an endpoint has nothing to be compared with."""
+    if replayed is None or gates.replay is None:
+        return True, ""
+    if replayed.disagreement is None:
+        return True, f"nothing was replayed: {replayed.reason}"
+    most = gates.replay.max_disagreement
+    said = f"on the last {replayed.requests} requests it answers otherwise than {replayed.champion}"
+    if replayed.low is None:
+        said += f" by {replayed.disagreement:.3g} standard deviations"
+    else:
+        said += f" in {replayed.disagreement:.1%} of {replayed.rows} rows"
+    if most is not None and replayed.disagreement > most:
+        return False, f"{said}, more than max_disagreement allows ({most:g})"
+    return True, said

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from turnout import times
 from turnout.spec import ModelSpec
 from turnout.steps import evaluate_drawings as drawings
 from turnout.steps.evaluate import Evaluation
+from turnout.steps.replay import Replay
 
 __all__ = ["render"]
 
@@ -23,16 +25,18 @@ def render(evaluation: Evaluation, *, spec: ModelSpec) -> str:
     """The page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["number"] = _number
+    environment.filters["moment"] = times.text
     template = environment.from_string(resources.files("turnout.steps").joinpath(_TEMPLATE).read_text("utf-8"))
     return template.render(
         evaluation=evaluation,
         spec=spec,
         candidates=_candidates(evaluation),
-        pictures=_pictures(evaluation, minimum=spec.gates.minimum, margin=spec.gates.champion.margin),
+        pictures=_pictures(evaluation, spec),
     )
 
 
-def _pictures(evaluation: Evaluation, *, minimum: float | None, margin: float) -> dict[str, Any]:
+def _pictures(evaluation: Evaluation, spec: ModelSpec) -> dict[str, Any]:
+    minimum, margin = spec.gates.minimum, spec.gates.champion.margin
     score, comparison = evaluation.score, evaluation.comparison
     bounds = _bounds([score.low, score.high, *([minimum] if minimum is not None else [])])
     pictures: dict[str, Any] = {
@@ -51,7 +55,21 @@ def _pictures(evaluation: Evaluation, *, minimum: float | None, margin: float) -
             _markup(drawings.interval(s.score.value, s.score.low, s.score.high, mark=score.value, bounds=ends))
             for s in evaluation.slices
         ]
-    return pictures | _answers(evaluation)
+    return pictures | _answers(evaluation) | _replay(evaluation.replayed, spec)
+
+
+def _replay(replayed: Replay | None, spec: ModelSpec) -> dict[str, Any]:
+    """How often the candidate would have answered otherwise, and which answers those are."""
+    if replayed is None or replayed.disagreement is None or replayed.low is None or replayed.high is None:
+        return {}
+    most = spec.gates.replay.max_disagreement if spec.gates.replay else None
+    ends = (0.0, min(1.0, 1.25 * max(replayed.high, most or 0.0)))
+    line = drawings.interval(replayed.disagreement, replayed.low, replayed.high, mark=most, bounds=ends)
+    top = max((change.rows for change in replayed.changes), default=1)
+    return {
+        "replay": _markup(line),
+        "changes": [_markup(drawings.bar(change.rows / top)) for change in replayed.changes],
+    }
 
 
 def _answers(evaluation: Evaluation) -> dict[str, Any]:
@@ -91,10 +109,6 @@ def _candidates(evaluation: Evaluation) -> list[dict[str, Any]]:
     for point in points:
         point["picture"] = _markup(drawings.folds([s for s in point["folds"] if s is not None], bounds=ends))
     return sorted(points, key=lambda point: -(point["mean"] if point["mean"] is not None else float("inf")))
-
-
-def _words(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "as in the spec"
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
