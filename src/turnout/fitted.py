@@ -139,10 +139,10 @@ class Fitted:
         return "clustering" if is_clusterer(self.estimator) else "regression"
 
     @property
-    def classes(self) -> Sequence[int | str]:
+    def classes(self) -> list[Any]:
         """The labels of a classifier, in the order of its probabilities."""
         found = getattr(self.estimator, "classes_", ()) if self.task == "classification" else ()
-        return [str(label) if isinstance(label, str) else int(label) for label in found]
+        return list(np.asarray(found).tolist())
 
     @property
     def has_probabilities(self) -> bool:
@@ -160,16 +160,25 @@ class Fitted:
         words = set(_word_columns(self.estimator, names))
         return [Column(name, words=name in words) for name in names]
 
-    def answer(self, table: Mapping[str, Array]) -> tuple[Array, Array | None]:
-        """Labels or values, one per row, and probabilities if there are any; columns in the order of fitting.
+    def values(self, table: Mapping[str, Array]) -> Array:
+        """Labels or values, one per row; columns in the order of fitting.
 
         Raises:
             InputError: the estimator does not take these values.
         """
-        rows = self._frame(table)
+        return self._asked("predict", table)
+
+    def probabilities(self, table: Mapping[str, Array]) -> Array:
+        """One column per class.
+
+        Raises:
+            InputError: the estimator does not take these values.
+        """
+        return self._asked("predict_proba", table)
+
+    def _asked(self, question: str, table: Mapping[str, Array]) -> Array:
         try:
-            values = np.asarray(self.estimator.predict(rows))
-            return values, np.asarray(self.estimator.predict_proba(rows)) if self.has_probabilities else None
+            return np.asarray(getattr(self.estimator, question)(self._frame(table)))
         except (ValueError, TypeError) as error:
             raise InputError(f"the model cannot take these values: {str(error).splitlines()[0]}") from error
 

@@ -133,6 +133,5 @@ def test_an_estimator_without_names_takes_its_columns_in_order() -> None:
     model = Fitted(LinearRegression().fit([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [2.0, 1.0, 3.0]))
 
     assert [column.name for column in model.columns()] == ["x0", "x1"]
-    values, probabilities = model.answer({"a": np.array([1.0]), "b": np.array([0.0])})
-    assert values == pytest.approx([1.0])
-    assert probabilities is None
+    assert model.values({"a": np.array([1.0]), "b": np.array([0.0])}) == pytest.approx([1.0])
+    assert not model.has_probabilities

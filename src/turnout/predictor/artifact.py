@@ -42,18 +42,25 @@ class Manifest:
     outputs: tuple[Signature, ...]
     features: tuple[str, ...]
     labels: tuple[object, ...]
+    model: str = MODEL
+
+    @property
+    def platform(self) -> str:
+        """What V2 calls what the model is made for."""
+        return "onnx_onnxv1" if self.model == MODEL else "sklearn"
 
     @property
     def model_path(self) -> Path:
-        return self.folder / MODEL
+        return self.folder / self.model
 
 
-def load(folder: Path, *, digest: str) -> Manifest:
+def load(folder: Path, *, digest: str, model: str = MODEL) -> Manifest:
     """The manifest of an artifact whose digests all match.
 
     Args:
         folder: holds model.json and the files that it names.
         digest: `sha256:<hex>` that model.json must have; empty checks only the files against model.json.
+        model: the file that is to be served; it must be among those that model.json names.
 
     Raises:
         ModelError: a file is missing, altered, or says something that this server cannot serve.
@@ -69,11 +76,11 @@ def load(folder: Path, *, digest: str) -> Manifest:
         raise ModelError(f"{path}: not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ModelError(f"{path}: wanted a manifest of format {FORMAT}, found {_brief(document)}")
-    _check_files(folder, _field(path, document, "files", dict))
-    return _manifest(path, document)
+    _check_files(folder, _field(path, document, "files", dict), model=model)
+    return _manifest(path, document, model=model)
 
 
-def _manifest(path: Path, document: dict[str, Any]) -> Manifest:
+def _manifest(path: Path, document: dict[str, Any], *, model: str) -> Manifest:
     inputs = _signatures(path, document, "inputs")
     outputs = _signatures(path, document, "outputs")
     features = tuple(str(feature) for feature in _field(path, document, "features", list))
@@ -87,12 +94,13 @@ def _manifest(path: Path, document: dict[str, Any]) -> Manifest:
         outputs=outputs,
         features=features,
         labels=tuple(document.get("labels") or ()),
+        model=model,
     )
 
 
-def _check_files(folder: Path, files: dict[str, str]) -> None:
-    if MODEL not in files:
-        raise ModelError(f"{folder / MANIFEST}: files: wanted {MODEL}, found {', '.join(files) or 'nothing'}")
+def _check_files(folder: Path, files: dict[str, str], *, model: str) -> None:
+    if model not in files:
+        raise ModelError(f"{folder / MANIFEST}: files: wanted {model}, found {', '.join(files) or 'nothing'}")
     for name, wanted in files.items():
         if Path(name).name != name:
             raise ModelError(f"{folder / MANIFEST}: files: wanted a plain file name, found {name!r}")

@@ -20,7 +20,7 @@ from turnout.predictor.artifact import Signature
 from turnout.predictor.calls import Call, Dialect, tensor
 from turnout.predictor.events import STRUCTURED, Event
 from turnout.predictor.identity import Identity
-from turnout.predictor.model import Model
+from turnout.predictor.model import Servable
 from turnout.predictor.recorded import packed_tensor
 from turnout.predictor.tensors import DATATYPES, Array
 from turnout.predictor.tracing import Trace
@@ -75,7 +75,7 @@ class Processed:
 class Inference:
     """Answers requests for one model."""
 
-    def __init__(self, model: Model, identity: Identity) -> None:
+    def __init__(self, model: Servable, identity: Identity) -> None:
         self._model = model
         self._label = model.manifest.outputs[0]
         self._inputs = model.manifest.inputs

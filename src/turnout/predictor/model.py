@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from turnout.errors import Failed, InputError, ModelError
+from turnout.predictor import artifact
 from turnout.predictor.artifact import Manifest, Signature
 from turnout.predictor.tensors import DATATYPES, Array
 
-__all__ = ["Model"]
+__all__ = ["Load", "Model", "Servable", "load"]
 
 # The wheel comes with telemetry switched on; what is served here is nobody else's business.
 onnxruntime.disable_telemetry_events()
@@ -28,6 +31,23 @@ _LOAD_ERRORS = (
 )
 _VALUE_ERRORS = (ort.Fail, ort.InvalidArgument)
 _RUN_ERRORS = (ort.RuntimeException, ort.EPFail, ort.NotImplemented)
+
+
+class Servable(Protocol):
+    """What a predictor needs of a model; several may be loaded side by side."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """How it is asked."""
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """The named outputs for these inputs, both by their names in the model; see `Model.run`."""
+
+
+class Load(Protocol):
+    """How a runtime opens a model folder; see `load`."""
+
+    def __call__(self, folder: Path, *, digest: str) -> Servable: ...
 
 
 class Model:
@@ -58,6 +78,15 @@ class Model:
             raise InputError(f"the model cannot take these values: {error}") from error
         except _RUN_ERRORS as error:
             raise Failed(f"the model failed: {error}") from error
+
+
+def load(folder: Path, *, digest: str) -> Model:
+    """The model of an artifact whose digests match.
+
+    Raises:
+        ModelError: it is not what the digest says, or cannot be served.
+    """
+    return Model(artifact.load(folder, digest=digest))
 
 
 def _session(manifest: Manifest) -> onnxruntime.InferenceSession:

@@ -21,7 +21,7 @@ from turnout.predictor import artifact
 from turnout.predictor.inference import error_body
 from turnout.predictor.metrics import Sheets
 from turnout.predictor.routes import Page, Routes
-from turnout.predictor.served import Served, Serving, load_model, serve_version
+from turnout.predictor.served import Served, Serving, serve_version
 
 __all__ = ["Repository"]
 
@@ -109,7 +109,7 @@ class Repository:
             if self._digests[name] != digest:
                 raise Conflict(f"model {name}: a version never changes: wanted {self._digests[name]}, found {digest}")
             return
-        model = await asyncio.to_thread(load_model, folder, digest=digest)
+        model = await asyncio.to_thread(self._serving.load, folder, digest=digest)
         identity = replace(self.main.identity, version=name)
         served = serve_version(model, identity, self._serving, sheets=Sheets(), is_main=False)
         served.recording.start()

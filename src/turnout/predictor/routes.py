@@ -176,7 +176,7 @@ def metadata(name: str, served: Served, versions: list[str]) -> dict[str, Any]:
     return {
         "name": name,
         "versions": versions,
-        "platform": "onnx_onnxv1",
+        "platform": manifest.platform,
         "inputs": [_described(signature) for signature in manifest.inputs],
         "outputs": [_described(signature) for signature in manifest.outputs],
         "parameters": {"task": manifest.task, "features": manifest.features, "labels": manifest.labels},

@@ -6,18 +6,18 @@ import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from turnout.predictor import artifact, recording
+from turnout.predictor import recording
 from turnout.predictor.artifact import Manifest
 from turnout.predictor.batching import AccessLog, Batcher
 from turnout.predictor.identity import Identity
 from turnout.predictor.inference import Inference
 from turnout.predictor.metrics import Metrics, Sheets
-from turnout.predictor.model import Model
+from turnout.predictor.model import Load, Servable
 from turnout.predictor.recording import Policy, Recording
 from turnout.predictor.v1 import V1, V1Query
 from turnout.predictor.v2 import V2
 
-__all__ = ["Ledger", "Served", "Serving", "load_model", "serve_version"]
+__all__ = ["Ledger", "Served", "Serving", "serve_version"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Serving:
     gathers: bool
     access_log: AccessLog | None
     loop: asyncio.AbstractEventLoop
+    load: Load
     worker: int = 0
 
 
@@ -72,7 +73,7 @@ class Served:
         self.metrics.mirror(self.recording.metrics(self.metrics.labels))
 
 
-def serve_version(model: Model, identity: Identity, serving: Serving, *, sheets: Sheets, is_main: bool) -> Served:
+def serve_version(model: Servable, identity: Identity, serving: Serving, *, sheets: Sheets, is_main: bool) -> Served:
     """Everything around a loaded model; recording has not been started yet.
 
     Every log has one writer: another worker and another version keep theirs in a folder and under a name of their own.
@@ -113,12 +114,3 @@ def serve_version(model: Model, identity: Identity, serving: Serving, *, sheets:
         metrics=metrics,
         recording=kept,
     )
-
-
-def load_model(folder: Path, *, digest: str) -> Model:
-    """The model of an artifact whose digests match.
-
-    Raises:
-        ModelError: it is not what the digest says, or cannot be served.
-    """
-    return Model(artifact.load(folder, digest=digest))

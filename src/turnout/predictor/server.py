@@ -21,11 +21,12 @@ from turnout.predictor.fronts import Front, OwnFront
 from turnout.predictor.identity import Identity
 from turnout.predictor.jsonlog import AccessLog
 from turnout.predictor.metrics import Sheets
+from turnout.predictor.model import Load
 from turnout.predictor.protocol import Limits
 from turnout.predictor.repository import Repository
 from turnout.predictor.responses import Responses
 from turnout.predictor.routes import Routes
-from turnout.predictor.served import Ledger, Serving, load_model, serve_version
+from turnout.predictor.served import Ledger, Serving, serve_version
 from turnout.predictor.shipper import PULSE_S
 
 __all__ = ["Place", "alone", "bind", "greeting", "serve"]
@@ -49,7 +50,7 @@ class Place:
     parent: int | None = None  # a file that ends when the process above is gone
 
 
-async def serve(arguments: Arguments, place: Place) -> None:
+async def serve(arguments: Arguments, place: Place, load: Load) -> None:
     """Load, listen and answer until SIGTERM or SIGINT; then turn not ready, answer on, ship the log and return.
 
     Raises:
@@ -57,7 +58,7 @@ async def serve(arguments: Arguments, place: Place) -> None:
         Conflict: the port or the log folder is taken.
     """
     stopping = _stop_signals(place)
-    desk, repository = _open(arguments, place)
+    desk, repository = _open(arguments, place, load)
     # What has been loaded stays for ever: let the collector never walk through it again.
     gc.freeze()
     front = _front(arguments, desk)
@@ -121,7 +122,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
-def _open(arguments: Arguments, place: Place) -> tuple[Desk, Repository]:
+def _open(arguments: Arguments, place: Place, load: Load) -> tuple[Desk, Repository]:
     """Load the version and lay out everything that answers for it."""
     serving = Serving(
         ledger=Ledger(arguments.ledger_url, arguments.ledger_token_file, arguments.policy),
@@ -130,6 +131,7 @@ def _open(arguments: Arguments, place: Place) -> tuple[Desk, Repository]:
         gathers=arguments.batching,
         access_log=AccessLog(version=arguments.model_name) if arguments.access_log else None,
         loop=asyncio.get_running_loop(),
+        load=load,
         worker=place.worker,
     )
     identity = Identity(
@@ -138,7 +140,7 @@ def _open(arguments: Arguments, place: Place) -> tuple[Desk, Repository]:
         version=arguments.model_name,
         pod=arguments.pod,
     )
-    model = load_model(arguments.model_dir, digest=arguments.digest)
+    model = load(arguments.model_dir, digest=arguments.digest)
     main = serve_version(model, identity, serving, sheets=place.sheets, is_main=True)
     repository = Repository(main, serving, folder=arguments.repository, workers=place.workers)
 

@@ -217,8 +217,8 @@ def _skops(folder: Path, manifest: Manifest) -> _Run:
 
     def run(outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
         columns = [column for tensor in manifest.inputs for column in feed[tensor.onnx].T]
-        answers = model.answer(dict(zip(manifest.features, columns, strict=True)))
-        return [answer for answer in answers if answer is not None][: len(outputs)]
+        table = dict(zip(manifest.features, columns, strict=True))
+        return [model.values(table)] + [model.probabilities(table)] * (len(outputs) - 1)
 
     return run
 
