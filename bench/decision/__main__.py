@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from bench.decision import errors, kinds, labels, power, rollouts
+from bench.decision import code, errors, kinds, labels, power, replayed, rollouts
 from bench.decision.rows import Row, publish
 
 BARS = {
@@ -24,6 +24,9 @@ BARS = {
     "bar12": kinds.bar12,
     "bar13": kinds.bar13,
     "bar14": rollouts.bar14,
+    "bar15": code.bar15,
+    "bar16": code.bar16,
+    "controller": replayed.controller,
 }
 
 

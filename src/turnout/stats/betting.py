@@ -234,7 +234,7 @@ class ScoreBet:
         self._square += (1.0 - keep) * (good / labels - self._square)
         self._n += labels
         self._seen += labels
-        while self._n >= (self._restarted + 1) * self._restarts.every:
+        if self._n >= (self._restarted + 1) * self._restarts.every:
             self._restart()
 
     def _bet(self, y: float, residual: float, draw: float, share: float) -> None:
@@ -278,8 +278,9 @@ class ScoreBet:
         return self._cash + sum(grown)
 
     def _restart(self) -> None:
-        self._restarted += 1
-        kept = self._restarts.cash(self._restarted) / self._restarts.cash(self._restarted - 1)
+        due = self._n // self._restarts.every
+        kept = self._restarts.cash(due) / self._restarts.cash(self._restarted)
+        self._restarted = due
         stake = self._cash * (1.0 - kept)
         self._cash *= kept
         self._wealth = [w + stake * weight for w, weight in zip(self._wealth, self._bets.weights, strict=True)]
