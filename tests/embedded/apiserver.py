@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from turnout.embedded import garbage
 from turnout.embedded.api import application, built_in
+from turnout.embedded.api.logs import LogOptions
 from turnout.embedded.store import Store
 
 TOKEN = "the-token"
@@ -38,11 +39,11 @@ _PATCHES = {
 }
 
 
-def read_log(namespace: str, pod: str, *, tail_lines: int | None, follow: bool) -> Iterator[bytes]:
+def read_log(namespace: str, pod: str, wanted: LogOptions) -> Iterator[bytes]:
     """A log of three lines for every pod; followed, one more."""
     lines = [b"one\n", b"two\n", b"three\n"]
-    yield from lines[-tail_lines:] if tail_lines else lines
-    if follow:
+    yield from lines[-wanted.tail_lines :] if wanted.tail_lines else lines
+    if wanted.follow:
         yield b""
         yield b"and on\n"
 

@@ -27,11 +27,13 @@ import uvicorn
 from turnout.embedded import home as homes
 from turnout.embedded import seed, system
 from turnout.embedded.api import application
+from turnout.embedded.api.logs import LogOptions
 from turnout.embedded.collecting import GarbageReconciler
 from turnout.embedded.gateway import routes, xds
 from turnout.embedded.home import Home, Settings
 from turnout.embedded.loops import Dispatcher, Loop
-from turnout.embedded.serving import pods, probing
+from turnout.embedded.podlogs import PodLogs
+from turnout.embedded.serving import pods, probing, storage
 from turnout.embedded.serving.deployments import DeploymentReconciler
 from turnout.embedded.serving.inferenceservices import InferenceServiceReconciler
 from turnout.embedded.store import Store
@@ -49,6 +51,7 @@ _FIRST_LOOK_S = 10.0
 _DRAIN_S, _DRAIN_POLL_S = 5.0, 0.02
 _STOP_S = 35.0  # a pod's grace is thirty seconds
 _LONGEST_ACCESS_LOG = 128 * 1024 * 1024
+_LOG_SAMPLE_S = 1.0
 _HOUSEKEEPING_S = 15.0
 
 
@@ -127,6 +130,7 @@ class Engine:
         self._home, self._settings = home, settings
         self._store = Store(home.store)
         self._supervisor = Supervisor(run_folder=home.run, log_folder=home.logs, changed=self._on_process)
+        self._pod_logs = PodLogs(home.logs, state_of=self._supervisor.state)
         self._prober = probing.Prober(self._on_process)
         self._publisher = xds.Publisher(home.envoy, log=logfiles.path_of(home.logs, system.ENVOY))
         self._route_table = routes.RouteReconciler(self._store, self._supervisor, self._publisher)
@@ -134,7 +138,12 @@ class Engine:
             self._store,
             self._supervisor,
             self._prober,
-            folders=pods.Folders(run=home.run, logs=home.logs, pods=home.pods, volumes=home.volumes),
+            folders=pods.Folders(
+                run=home.run,
+                logs=home.logs,
+                pods=home.pods,
+                places=storage.Places(volumes=home.volumes, artifacts=home.artifacts),
+            ),
             environment=system.environment_of_pods(home, settings),
             is_served=self._route_table.is_served,
         )
@@ -178,9 +187,10 @@ class Engine:
         server = _Server(self._server_configuration())
         serving = asyncio.create_task(server.serve())
         housekeeping = asyncio.create_task(self._keep_house())
+        watching_logs = asyncio.create_task(self._watch_logs())
         waiting = asyncio.create_task(stopping.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (housekeeping, waiting):
+        for task in (housekeeping, watching_logs, waiting):
             task.cancel()
         await asyncio.to_thread(self._drain)
         server.should_exit = True
@@ -215,18 +225,21 @@ class Engine:
     def _on_process(self, name: str) -> None:
         """A process has started, ended, or become ready: look at its pod, and at where requests may go."""
         if "." in name:
+            self._pod_logs.note_start(name)
             self._pods.enqueue(pods.pod_of(name))
         self._routes.enqueue(routes.EVERYTHING)
 
-    def _read_log(self, namespace: str, pod: str, *, tail_lines: int | None, follow: bool) -> Iterator[bytes]:
-        """What a pod's process has written since its last start, and with `follow` what it goes on to write."""
+    def _read_log(self, namespace: str, pod: str, wanted: LogOptions) -> Iterator[bytes]:
+        """What a pod's process, or one of its initializers, has written."""
         name = pods.process_of(namespace, pod)
-        path, state = logfiles.path_of(self._home.logs, name), self._supervisor.state(name)
-        begin = state.log_offset if state is not None else 0
-        size = path.stat().st_size if path.exists() else 0
-        yield logfiles.read(path, offset=begin, tail_lines=tail_lines)
-        if follow:
-            yield from logfiles.follow(path, offset=size)
+        if wanted.container:
+            name = f"{name}.{wanted.container}"
+        return self._pod_logs.read(name, wanted, now=time.time())
+
+    async def _watch_logs(self) -> None:
+        while True:
+            await asyncio.to_thread(self._pod_logs.sample, now=time.time())
+            await asyncio.sleep(_LOG_SAMPLE_S)
 
     async def _keep_house(self) -> None:
         """Keep the access log short: move it aside once and let Envoy begin another. The ledger reads it to its end."""

@@ -121,9 +121,9 @@ class _Application:
         return response
 
     async def _logs(self, call: Call) -> Response:
-        tail, follow = await run_in_threadpool(logs.wanted, self._store, call)
-        pieces = self._read_log(call.target.namespace or "", call.target.name or "", tail_lines=tail, follow=follow)
-        return StreamingResponse(logs.stream(pieces, self._log_threads), headers={"Content-Type": "text/plain"})
+        wanted = await run_in_threadpool(logs.wanted, self._store, call)
+        pieces = self._read_log(call.target.namespace or "", call.target.name or "", wanted)
+        return StreamingResponse(logs.stream(pieces, wanted, self._log_threads), headers={"Content-Type": "text/plain"})
 
 
 async def _body(request: Request) -> bytes:
