@@ -184,6 +184,7 @@ class FakeLedger:
         challenger: str,
         kind: str,
         cursor: str | None,
+        since_us: int | None,
         window_us: int,
         limit: int,
     ) -> dict[str, Any]:

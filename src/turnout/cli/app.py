@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from turnout.cli import engine, lineage, pipeline, serving, simulate
+from turnout.cli import engine, lineage, pipeline, rollouts, serving, simulate
 from turnout.cli.output import err
 from turnout.errors import TurnoutError
 
@@ -42,6 +42,7 @@ app = typer.Typer(
 engine.register(app)
 pipeline.register(app)
 serving.register(app)
+rollouts.register(app)
 lineage.register(app)
 simulate.register(app)
 

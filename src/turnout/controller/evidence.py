@@ -31,6 +31,7 @@ class EvidenceSource(Protocol):
         challenger: str,
         kind: Kind,
         cursor: str | None,
+        since_us: int | None,
         window_us: int,
         limit: int,
     ) -> dict[str, Any]: ...
@@ -56,20 +57,24 @@ class Window:
 class Test:
     """The comparison of one (champion, challenger) pair and how far its evidence was read: one for life.
 
-    `subjects` has, per sticky user, what is known of the user's place and the last revision in which the user counted:
-    the unit is (user, revision), its outcome that of the user's first request in it.
+    `since_us` is when it began: what the champion did before is not concurrent. `subjects` has, per sticky user, what
+    is known of the user's place and the last revision in which the user counted: the unit is (user, revision), its
+    outcome that of the user's first request in it.
     """
+
+    __test__ = False  # a test of models, none of ours
 
     champion: str
     challenger: str
     comparison: Comparison
+    since_us: int = 0
     cursor: str | None = None
     gateway_cursor: str | None = None
     window: Window = field(default_factory=Window)
     subjects: dict[str, tuple[float, float, str]] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, champion: str, challenger: str, policy: Policy, *, family: int) -> Self:
+    def begin(cls, champion: str, challenger: str, policy: Policy, *, family: int, since_us: int) -> Self:
         """A new test. The levels are those of its beginning: changing them on the way would void the guarantee."""
         levels = Levels(
             alpha=policy.alpha,
@@ -78,7 +83,7 @@ class Test:
             latency_ratio=policy.guardrails.latency_p99_ratio,
             challengers=family,
         )
-        return cls(champion, challenger, Comparison(levels))
+        return cls(champion, challenger, Comparison(levels), since_us)
 
     @property
     def is_worse(self) -> bool:
@@ -135,6 +140,7 @@ class Test:
             "challenger": self.challenger,
             "levels": asdict(self.comparison.levels),
             "comparison": self.comparison.state(),
+            "since_us": self.since_us,
             "cursor": self.cursor,
             "gateway_cursor": self.gateway_cursor,
             "window": asdict(self.window),
@@ -150,6 +156,7 @@ class Test:
             data["champion"],
             data["challenger"],
             comparison,
+            data["since_us"],
             data["cursor"],
             data["gateway_cursor"],
             Window(**data["window"]),
@@ -204,6 +211,7 @@ def read_increment(
                 challenger=test.challenger,
                 kind=kind,
                 cursor=test.cursor if kind == "predictions" else test.gateway_cursor,
+                since_us=test.since_us,
                 # Errors and durations need no labels: nothing is waited for.
                 window_us=window_us if kind == "predictions" else 0,
                 limit=_BATCH,
@@ -227,10 +235,11 @@ def feed(test: Test, kind: Kind, page: Mapping[str, Any], tainted: Mapping[str, 
     labels = 0
     for unit in page["units"]:
         weights, rev = page["revs"][unit["rev"]], unit["rev"]
-        pair = weights.get(test.champion, 0) + weights.get(test.challenger, 0)
-        if not pair or unit["time_us"] >= tainted.get(rev, 1 << 62):
+        mine, theirs = weights.get(test.challenger, 0), weights.get(test.champion, 0)
+        # Where only one of them could be met there was nothing to compare, only a baseline of another time.
+        if not mine or not theirs or unit["time_us"] >= tainted.get(rev, 1 << 62):
             continue
-        assigned, stamped = unit["version"] == test.challenger, weights.get(test.challenger, 0) / pair
+        assigned, stamped = unit["version"] == test.challenger, mine / (mine + theirs)
         if kind == "gateway":
             test.comparison.answer(
                 error=bool(unit["error"]), duration_us=unit["duration_us"], assigned=assigned, share=stamped

@@ -157,11 +157,11 @@ def current_tests(turn: Turn) -> dict[str, Test]:
             continue
         saved = turn.tests.get(f"{champion}|{challenger}")
         challenge = turn.rollout.challenge(challenger)
-        found[challenger] = (
-            Test.load(saved)
-            if saved
-            else Test.begin(champion, challenger, turn.spec.policy, family=challenge.family if challenge else 1)
-        )
+        if saved:
+            found[challenger] = Test.load(saved)
+            continue
+        family, since_us = (challenge.family, challenge.started_us) if challenge else (1, turn.rollout.promoted_us)
+        found[challenger] = Test.begin(champion, challenger, turn.spec.policy, family=family, since_us=since_us)
     return found
 
 

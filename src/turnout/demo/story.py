@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from rich.console import Console
 
+from turnout import report as reports
 from turnout import runs, settings
 from turnout.demo import checking, report, telling
 from turnout.demo.data import live_rows, write_digits
@@ -163,7 +164,7 @@ def _play(script: Script, stage: Stage, began: float) -> Told:
         seconds=stage.seconds,
     )
     checking.write(stage.home / "result.json", result)
-    page = report.write(stage.home, result, watcher.samples, audit)
+    page = report.write(stage.home, result, reports.gather(kube.get("Turnout", ENDPOINT, namespace="default"), ledger))
     telling.table(result, stage.console)
     telling.trace(result, stage.console, kube=kube, ledger=ledger)
     stage.console.print(f"\nreport  {page}\nresult  {stage.home / 'result.json'}", soft_wrap=True)

@@ -1,52 +1,32 @@
-"""Watch a Turnout from outside, as anybody with a kubeconfig can, and keep what was seen for the pictures."""
+"""Watch a Turnout from outside, as anybody with a kubeconfig can, and wait for what it says."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.errors import Failed, NotFound, Unavailable
 from turnout.kube.client import Kube
 
-__all__ = ["Sample", "Watcher"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One look at a Turnout's status."""
-
-    seconds: float
-    weights: Mapping[str, int]
-    champion: str | None
-    challenger: str | None
-    phase: str
-    verdict: Mapping[str, Any]
+__all__ = ["Watcher"]
 
 
 @dataclass
 class Watcher:
-    """Looks every `interval_s` in a thread of its own and keeps the samples that differ."""
+    """Looks every `interval_s` in a thread of its own."""
 
     kube: Kube
     turnout: str
     namespace: str = "default"
     interval_s: float = 0.2
-    samples: list[Sample] = field(default_factory=list)
     status: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._began = time.monotonic()
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
-
-    @property
-    def seconds(self) -> float:
-        """Since the watch began."""
-        return time.monotonic() - self._began
 
     def start(self) -> None:
         """Begin."""
@@ -80,18 +60,4 @@ class Watcher:
                 continue
             with self._changed:
                 self.status = obj.get("status") or {}
-                self._keep()
                 self._changed.notify_all()
-
-    def _keep(self) -> None:
-        status = self.status
-        sample = Sample(
-            seconds=self.seconds,
-            weights=dict(status.get("weights") or {}),
-            champion=status.get("champion"),
-            challenger=status.get("challenger"),
-            phase=status.get("phase", ""),
-            verdict=dict(status.get("verdict") or {}),
-        )
-        if sample.weights:
-            self.samples.append(sample)
