@@ -1,20 +1,24 @@
-"""Compile every pipeline to the YAML beside it: `python -m pipelines.compile`. A test compares the committed file."""
+"""Compile every pipeline to the YAML beside it: `python -m pipelines.compile`. A test compares the committed files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from kfp import compiler
 
+from pipelines.reproduction import reproduction
 from pipelines.training import training
 
-TRAINING = Path(__file__).with_name("training.yaml")
+FOLDER = Path(__file__).parent
+PIPELINES: dict[str, Any] = {"reproduction": reproduction, "training": training}
 
 
-def compile_training(to: Path) -> None:
-    """Write the compiled training pipeline."""
-    compiler.Compiler().compile(training, str(to))
+def compile_all(to: Path) -> None:
+    """Write every compiled pipeline into a folder."""
+    for name, pipeline in PIPELINES.items():
+        compiler.Compiler().compile(pipeline, str(to / f"{name}.yaml"))
 
 
 if __name__ == "__main__":
-    compile_training(TRAINING)
+    compile_all(FOLDER)

@@ -19,26 +19,42 @@ COMPONENTS = sorted(path for path in (ROOT / "components").glob("*.py") if not p
 
 @pytest.fixture(scope="module")
 def committed() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(compiling.TRAINING.read_text())
+    return _read("training")
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((compiling.FOLDER / f"{name}.yaml").read_text())
     return found
 
 
-def test_the_committed_file_is_what_the_code_compiles_to(tmp_path: Path) -> None:
-    compiling.compile_training(tmp_path / "training.yaml")
-    assert (tmp_path / "training.yaml").read_text() == compiling.TRAINING.read_text(), (
-        "run `python -m pipelines.compile`, read the difference, and commit it"
-    )
+def test_the_committed_files_are_what_the_code_compiles_to(tmp_path: Path) -> None:
+    compiling.compile_all(tmp_path)
+    for name in compiling.PIPELINES:
+        assert (tmp_path / f"{name}.yaml").read_text() == (compiling.FOLDER / f"{name}.yaml").read_text(), (
+            "run `python -m pipelines.compile`, read the difference, and commit it"
+        )
+
+
+def test_a_reproduction_has_no_effects() -> None:
+    deployed = _read("reproduction")["deploymentSpec"]["executors"]
+    assert set(deployed) == {"exec-restore", "exec-featurize", "exec-train"}
+
+
+def test_training_and_reproduction_train_alike() -> None:
+    trained = [_read(name)["deploymentSpec"]["executors"]["exec-train"] for name in compiling.PIPELINES]
+    assert trained[0] == trained[1]
 
 
 def test_the_pipeline_takes_what_the_command_line_gives(committed: dict[str, Any]) -> None:
     assert set(committed["root"]["inputDefinitions"]["parameters"]) == {"spec", "namespace", "commit", "run"}
 
 
-def test_every_step_runs_the_one_image_under_a_fixed_tag_and_installs_nothing(committed: dict[str, Any]) -> None:
-    executors = committed["deploymentSpec"]["executors"]
+@pytest.mark.parametrize("name", compiling.PIPELINES)
+def test_every_step_runs_the_one_image_under_a_fixed_tag_and_installs_nothing(name: str) -> None:
+    executors = _read(name)["deploymentSpec"]["executors"]
     assert {executor["container"]["image"] for executor in executors.values()} == {IMAGE}
     assert re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+", IMAGE)
-    assert "pip install" not in compiling.TRAINING.read_text()
+    assert "pip install" not in str(executors)
 
 
 def test_no_task_is_taken_from_a_cache(committed: dict[str, Any]) -> None:
@@ -76,8 +92,9 @@ def _module(node: ast.Import | ast.ImportFrom) -> str:
     return (name or "").split(".")[0]
 
 
-def test_every_input_and_output_of_a_component_is_described(committed: dict[str, Any]) -> None:
-    for name, component in committed["components"].items():
+@pytest.mark.parametrize("pipeline", compiling.PIPELINES)
+def test_every_input_and_output_of_a_component_is_described(pipeline: str) -> None:
+    for name, component in _read(pipeline)["components"].items():
         if "dag" in component:
             continue
         for side in ("inputDefinitions", "outputDefinitions"):

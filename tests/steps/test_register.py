@@ -191,8 +191,13 @@ def test_the_snapshot_is_kept_once_and_comes_back_as_it_was(shop: Shop, tmp_path
     for run in ("run-1", "run-2"):
         shop.register(run, name="snapped")
     origin = provenance.read("snapped-v2", artifacts_url=shop.artifacts.as_uri())
-    provenance.fetch_snapshot(origin.snapshot, artifacts_url=shop.artifacts.as_uri(), to=tmp_path / "back")
-    assert snapshots.read(tmp_path / "back") == origin.snapshot
+    found = provenance.fetch_snapshot(
+        origin.snapshot.id,
+        digest=origin.snapshot.digest,
+        artifacts_url=shop.artifacts.as_uri(),
+        to=tmp_path / "back",
+    )
+    assert found == snapshots.read(tmp_path / "back") == origin.snapshot
     assert [folder.name for folder in (shop.artifacts / "snapshots").iterdir()] == [origin.snapshot.id]
 
 
@@ -232,12 +237,15 @@ def test_a_version_without_an_origin_is_named(
 
 def test_a_kept_snapshot_that_is_gone_or_was_changed_is_named(shop: Shop, tmp_path: Path) -> None:
     snapshot = snapshots.read(shop.folder / "snapshot")
+    asked = {"digest": snapshot.digest, "artifacts_url": tmp_path.as_uri(), "to": tmp_path / "back"}
     with pytest.raises(NotFound, match=rf"snapshot {snapshot.id} is not in the artifact store"):
-        provenance.fetch_snapshot(snapshot, artifacts_url=tmp_path.as_uri(), to=tmp_path / "back")
+        provenance.fetch_snapshot(snapshot.id, **asked)
     provenance.keep_snapshot(shop.folder / "snapshot", snapshot, artifacts_url=tmp_path.as_uri())
+    with pytest.raises(DataError, match="wanted sha256:other"):
+        provenance.fetch_snapshot(snapshot.id, **{**asked, "digest": "sha256:other"})
     pq.write_table(pa.table({"id": [1]}), tmp_path / "snapshots" / snapshot.id / "table.parquet")
     with pytest.raises(DataError, match="somebody changed them"):
-        provenance.fetch_snapshot(snapshot, artifacts_url=tmp_path.as_uri(), to=tmp_path / "back")
+        provenance.fetch_snapshot(snapshot.id, **asked)
 
 
 def test_what_differs_between_two_environments_is_said_in_words() -> None:

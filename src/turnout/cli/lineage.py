@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from turnout.cli.output import out, print_json, print_table
+from turnout.cli.output import out, print_json, print_table, show_progress
 from turnout.errors import Failed, InputError
 
 __all__ = ["register"]
@@ -18,7 +18,7 @@ audit_app = typer.Typer(invoke_without_command=True, help="The chain of decision
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (trace, live):
+    for command in (trace, live, reproduce):
         app.command()(command)
     app.add_typer(audit_app, name="audit")
 
@@ -84,6 +84,62 @@ def live(
         return
     columns = ["endpoint", "version", "share", "role", "since", "until", "rev", "decision"]
     print_table(rows, columns, as_json=False, title=f"live at {moment}")
+
+
+def reproduce(
+    version: Annotated[str, typer.Argument(help="A registered version, e.g. digits-v4.")],
+    keep: Annotated[Path | None, typer.Option("--keep", help="Make it in this new folder and leave it there.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a version again from its snapshot, spec and seeds, and compare: exit code 1 when it is another model."""
+    from tempfile import TemporaryDirectory
+
+    from turnout.lineage import connecting, reproducing
+
+    if keep is not None and keep.exists():
+        raise InputError(f"{keep} exists already; a folder that is not there yet was wanted")
+    with TemporaryDirectory(prefix="turnout-reproduce-") as scratch:
+        found = reproducing.reproduce(
+            version,
+            artifacts_url=connecting.artifacts_url(),
+            home=keep.absolute() if keep else Path(scratch),
+            progress=None if json else show_progress,
+        )
+    if json:
+        print_json(found.as_dict())
+    else:
+        _show(found)
+    if not found.is_same:
+        first = found.first_difference
+        where = f"the first difference is in {first.step}: its {first.what}" if first else "only its answers differ"
+        raise Failed(f"{version} could not be reproduced; {where}")
+
+
+def _show(found: Any) -> None:
+    rows = [
+        {
+            "step": one.step,
+            "what": one.what,
+            "then": _short(one.then),
+            "now": _short(one.now),
+            "same": _yes(one.is_same),
+        }
+        for one in found.steps
+    ]
+    print_table(rows, ["step", "what", "then", "now", "same"], as_json=False)
+    out.print(
+        f"{found.different} of {found.rows} test rows have another answer, "
+        f"the largest difference of a number is {found.largest_difference:.3g}",
+        soft_wrap=True,
+    )
+    for note in found.notes:
+        out.print(f"otherwise here: {note}", soft_wrap=True)
+    if found.is_same:
+        out.print(f"{found.version} is reproduced, byte for byte: {found.digest}", soft_wrap=True)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else f"{text[:23]}…"
 
 
 @audit_app.callback()

@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["err", "out", "print_json", "print_table"]
+__all__ = ["err", "out", "print_json", "print_table", "show_progress"]
 
 # A pipe has no width of its own; what is written into it must not be folded at 80 columns.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -33,6 +33,12 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as
     for row in rows:
         table.add_row(*(_text(row.get(column)) for column in columns))
     out.print(table)
+
+
+def show_progress(event: Any) -> None:
+    """One line for a step of a run (`turnout.runs.Progress`) that began or ended."""
+    took = f"{event.seconds:6.1f} s" if event.seconds is not None else ""
+    out.print(f"  {event.step:<28} {event.state:<10} {took}", soft_wrap=True)
 
 
 def _text(value: Any) -> str:

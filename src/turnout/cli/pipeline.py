@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from turnout import settings
-from turnout.cli.output import err, out, print_json, print_table
+from turnout.cli.output import err, out, print_json, print_table, show_progress
 from turnout.errors import Failed, InputError
 
 __all__ = ["register"]
@@ -68,11 +68,7 @@ def run(
     """Run the compiled training pipeline: ingest, featurize, train, evaluate, gate, register, deploy."""
     from turnout import runs as pipeline_runs
 
-    def progress(event: pipeline_runs.Progress) -> None:
-        if not json:
-            took = f"{event.seconds:6.1f} s" if event.seconds is not None else ""
-            out.print(f"  {event.step:<28} {event.state:<10} {took}", soft_wrap=True)
-
+    progress = None if json else show_progress
     record = pipeline_runs.execute(file, namespace=namespace, gate=not no_gate, data_root=data_root, progress=progress)
     if json:
         print_json(record.as_dict())

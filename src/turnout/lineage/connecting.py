@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from turnout import settings
 from turnout.kube import client, discovery
 from turnout.ledger.client import LedgerClient
 from turnout.steps.logged import Books
 
-__all__ = ["open_books"]
+__all__ = ["artifacts_url", "open_books"]
+
+
+def artifacts_url() -> str:
+    """Where models, snapshots and origins are kept. Who names the place in a setting needs no cluster that answers.
+
+    Raises:
+        Unavailable: it is not set, and the API server does not answer.
+    """
+    return settings.read("TURNOUT_ARTIFACTS_URL") or discovery.discover(client.connect()).artifacts_url
 
 
 def open_books() -> Books:

@@ -1,4 +1,4 @@
-"""Runs of the compiled training pipeline on this machine, and the record of each.
+"""Runs of the compiled pipelines on this machine, and the record of each.
 
     execution   starts a run and follows it
     driver      the process of one run: KFP's local runner on the compiled file
@@ -12,7 +12,7 @@ is answered from the record. Importing this package imports no kfp.
 
 from __future__ import annotations
 
-from turnout.runs.execution import Progress, execute
+from turnout.runs.execution import Progress, execute, execute_again
 from turnout.runs.records import RunRecord, StepRecord, get_run, list_runs
 
-__all__ = ["Progress", "RunRecord", "StepRecord", "execute", "get_run", "list_runs"]
+__all__ = ["Progress", "RunRecord", "StepRecord", "execute", "execute_again", "get_run", "list_runs"]

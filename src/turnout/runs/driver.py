@@ -124,7 +124,7 @@ def _execute(pipeline: Path, arguments: Mapping[str, Any], *, root: Path) -> Non
 def _state(record: RunRecord, *, error: str) -> str:
     if error or any(step.state == FAILED for step in record.steps):
         return FAILED
-    return SUCCEEDED if record.passed else REFUSED
+    return REFUSED if record.refused else SUCCEEDED
 
 
 def _results(outputs: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from turnout.runs import records
 from turnout.runs.records import RunRecord
 from turnout.spec import ModelSpec
 
-__all__ = ["Progress", "execute"]
+__all__ = ["Progress", "execute", "execute_again"]
 
 _GRACE_S = 5.0
 
@@ -59,9 +59,12 @@ def execute(
     _engine_answers()
     if not gate:
         spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
-    record = _new_record(spec, namespace=namespace, commit=_commit(spec_path))
+    parameters = {"namespace": namespace, "commit": _commit(spec_path)}
+    record = _new_record(spec, home=settings.home(), parameters=parameters)
+    # Registration keeps the run's id with the version.
+    record = replace(record, parameters={**parameters, "run": record.id})
     try:
-        with _driver(record, pipeline=Path(str(resources.files("pipelines") / "training.yaml"))) as driver:
+        with _driver(record, pipeline="training", environment=os.environ) as driver:
             # Both take as long as the run's process takes to begin reading data, which changes nothing anywhere: the
             # engine is asked at once instead of after a minute of training, and what only scikit-learn knows of a spec.
             _engine_answers()
@@ -70,6 +73,24 @@ def execute(
     except (SpecError, Unavailable):
         shutil.rmtree(record.folder)
         raise
+    return records.read(Path(record.folder))
+
+
+def execute_again(
+    spec: ModelSpec,
+    *,
+    home: Path,
+    parameters: Mapping[str, str],
+    progress: Callable[[Progress], None] | None = None,
+) -> RunRecord:
+    """Run the compiled reproduction pipeline in a scratch home and return its record, however the run ended.
+
+    The steps see no other home and no Kubernetes configuration: what they do cannot reach anything that serves.
+    """
+    record = _new_record(spec, home=home, parameters=parameters)
+    nowhere = {**os.environ, "TURNOUT_HOME": str(home), "KUBECONFIG": str(home / "kubeconfig")}
+    with _driver(record, pipeline="reproduction", environment=nowhere) as driver:
+        _follow(driver, progress)
     return records.read(Path(record.folder))
 
 
@@ -97,11 +118,11 @@ def _engine_answers() -> None:
         raise Unavailable(f"{error}{hint}") from error
 
 
-def _new_record(spec: ModelSpec, *, namespace: str, commit: str) -> RunRecord:
+def _new_record(spec: ModelSpec, *, home: Path, parameters: Mapping[str, str]) -> RunRecord:
     started_us = time.time_ns() // 1_000
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started_us / 1e6))
     run = f"{spec.name}-{stamp}-{secrets.token_hex(2)}"
-    folder = settings.home() / "runs" / run
+    folder = home / "runs" / run
     folder.mkdir(parents=True)
     (folder / "spec.yaml").write_text(spec.dump(), encoding="utf-8")
     return RunRecord(
@@ -110,7 +131,7 @@ def _new_record(spec: ModelSpec, *, namespace: str, commit: str) -> RunRecord:
         model=spec.name,
         metric=spec.metric,
         started_us=started_us,
-        parameters={"namespace": namespace, "commit": commit, "run": run},
+        parameters=dict(parameters),
     )
 
 
@@ -125,18 +146,19 @@ def _commit(spec_path: Path) -> str:
 
 
 @contextmanager
-def _driver(record: RunRecord, *, pipeline: Path) -> Iterator[subprocess.Popen[str]]:
+def _driver(record: RunRecord, *, pipeline: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """The run's process, in a group of its own: whatever ends us, ends it and the step that it is at."""
     folder = Path(record.folder)
+    file = resources.files("pipelines") / f"{pipeline}.yaml"
     lock = records.hold(folder)
     records.write(record)
     with (folder / "driver.log").open("ab") as log:
         driver = subprocess.Popen(
-            [sys.executable, "-m", "turnout.runs.driver", str(folder), str(lock), str(pipeline)],
+            [sys.executable, "-m", "turnout.runs.driver", str(folder), str(lock), str(file)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=_environment(os.environ),
+            env=_environment(environment),
             pass_fds=(lock,),
             start_new_session=True,
             text=True,

@@ -94,6 +94,11 @@ class RunRecord:
         return self._output("evaluate", "Output") is True
 
     @property
+    def refused(self) -> bool:
+        """Whether the gate stopped the model; a pipeline without a gate refuses nothing."""
+        return not self.passed and any(step.task == "evaluate" for step in self.steps)
+
+    @property
     def snapshot(self) -> str:
         """Id of the snapshot that it learned from."""
         return str(self._output("ingest", "Output") or "")

@@ -16,7 +16,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,8 @@ __all__ = [
 ]
 
 _FORMAT = 1
-# Packages whose code decides what comes out of a snapshot and a spec.
-_LEARNING = ("turnout.spec", "turnout.steps")
+# What of our own code decides which model comes out of a snapshot and a spec.
+_LEARNING = ("fitted.py", "spec", "steps")
 
 
 @dataclass(frozen=True)
@@ -123,21 +123,23 @@ def keep_snapshot(folder: Path, snapshot: Snapshot, *, artifacts_url: str) -> No
     storage.at(place).upload_folder(folder)
 
 
-def fetch_snapshot(snapshot: Snapshot, *, artifacts_url: str, to: Path) -> None:
+def fetch_snapshot(snapshot: str, *, digest: str, artifacts_url: str, to: Path) -> Snapshot:
     """A kept snapshot as a local folder, checked against its digest.
 
     Raises:
         NotFound: it is not in the store.
         DataError: its rows are not those that its id names.
     """
-    place = _snapshot_url(artifacts_url, snapshot.id)
+    place = _snapshot_url(artifacts_url, snapshot)
     try:
         storage.at(place).download_folder(to)
     except NotFound as error:
-        raise NotFound(f"snapshot {snapshot.id} is not in the artifact store: {error}") from error
+        raise NotFound(f"snapshot {snapshot} is not in the artifact store: {error}") from error
     snapshots.read_table(to)
-    if (found := snapshots.read(to).digest) != snapshot.digest:
-        raise DataError(f"{place} holds the snapshot {found}, wanted {snapshot.digest}")
+    found = snapshots.read(to)
+    if found.digest != digest:
+        raise DataError(f"{place} holds the snapshot {found.digest}, wanted {digest}")
+    return found
 
 
 def write(found: Provenance, *, artifacts_url: str) -> None:
@@ -197,11 +199,10 @@ def _snapshot_url(artifacts_url: str, snapshot: str) -> str:
 
 def _code() -> str:
     """A digest over the source of our own training code."""
-    whole = hashlib.sha256()
-    for package in _LEARNING:
-        for file in sorted(resources.files(package).iterdir(), key=lambda file: file.name):
-            if file.name.endswith(".py"):
-                whole.update(f"{package}/{file.name}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
+    root, whole = Path(turnout.__file__).parent, hashlib.sha256()
+    for name in _LEARNING:
+        for file in sorted((root / name).glob("*.py")) or [root / name]:
+            whole.update(f"{file.relative_to(root)}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
     return f"sha256:{whole.hexdigest()}"
 
 
