@@ -9,7 +9,7 @@ import pytest
 
 from turnout.embedded.serving import runtimes, storage, templates
 from turnout.embedded.serving.runtimes import Choice, Refusal
-from turnout.errors import InputError, NotFound, SpecError
+from turnout.errors import InputError, SpecError
 
 Object = dict[str, Any]
 METADATA = {
@@ -138,20 +138,19 @@ def test_a_command_with_an_open_quote_is_refused() -> None:
         templates.command_words("sh -c 'exit", {})
 
 
-def test_models_are_found_by_file_and_by_volume(tmp_path: Path) -> None:
-    (tmp_path / "volumes" / "samples" / "iris").mkdir(parents=True)
-    (tmp_path / "a b").mkdir()
-    assert storage.locate(f"file://{tmp_path}/a%20b", volumes=tmp_path) == tmp_path / "a b"
-    found = storage.locate("pvc://samples/iris", volumes=tmp_path / "volumes")
-    assert found == tmp_path / "volumes" / "samples" / "iris"
+def test_models_are_found_by_file_by_volume_and_in_our_own_bucket(tmp_path: Path) -> None:
+    places = storage.Places(volumes=tmp_path / "volumes", artifacts=tmp_path / "artifacts")
+    assert storage.locate(f"file://{tmp_path}/a%20b", places) == tmp_path / "a b"
+    assert storage.locate("pvc://samples/iris", places) == tmp_path / "volumes" / "samples" / "iris"
+    assert storage.locate("s3://turnout/models/digits", places) == tmp_path / "artifacts" / "models" / "digits"
+    assert storage.is_own("s3://turnout/x")
+    assert not storage.is_own("s3://turnouts/x")
 
 
-def test_a_model_that_is_not_there_is_not_found_by_name(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="pvc://samples/none: no such folder"):
-        storage.locate("pvc://samples/none", volumes=tmp_path)
-
-
-@pytest.mark.parametrize("uri", ["pvc://../secrets", "file://relative/path", "s3://bucket/x", "no-scheme"])
+@pytest.mark.parametrize(
+    "uri",
+    ["pvc://../secrets", "s3://turnout/../token", "file://relative/path", "s3://bucket/x", "no-scheme"],
+)
 def test_places_that_are_no_places_are_refused(uri: str, tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        storage.locate(uri, volumes=tmp_path / "volumes")
+        storage.locate(uri, storage.Places(volumes=tmp_path / "volumes", artifacts=tmp_path / "artifacts"))

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from turnout.embedded import objects
-from turnout.embedded.serving import rollouts, workloads
+from turnout.embedded.serving import fetching, rollouts, workloads
 from turnout.embedded.store import AlreadyExists, Key, Store
 from turnout.errors import NotFound
 
@@ -24,6 +24,8 @@ _ADDED_TO_PODS = {
     "serving.kserve.io/enable-metric-aggregation": "false",
     "serving.kserve.io/enable-prometheus-scraping": "false",
 }
+_MODELS, _MODELS_PATH = "kserve-provision-location", "/mnt/models"
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 (a folder, no secret)
 _REVISION = "deployment.kubernetes.io/revision"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -101,7 +103,7 @@ class DeploymentReconciler:
                 "finalizers": [FINALIZER],
                 "ownerReferences": [workloads.owner(deployment)],
             },
-            "spec": {**_with_initializer(template), "nodeName": "localhost"},
+            "spec": {**_mounted(template, suffix), "nodeName": "localhost"},
             "status": {"phase": "Pending"},
         }
         with contextlib.suppress(AlreadyExists):  # one name in fourteen million; the next step makes another
@@ -139,19 +141,33 @@ def with_revision(current: Object | None, wanted: Object) -> Object:
     return {**wanted, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _with_initializer(template: Object) -> Object:
-    """A pod whose model comes from somewhere shows the step that brings it, as KServe's webhook does."""
+def _mounted(template: Object, suffix: str) -> Object:
+    """The pod as webhooks leave it: the account's token, and for a model from somewhere the step that brings it."""
+    spec = template["spec"]
+    token = {"name": f"kube-api-access-{suffix}", "readOnly": True, "mountPath": _TOKEN_PATH}
+    volumes, mounts = [{"name": token["name"], "projected": {"defaultMode": 420}}], [token]
     uri = (template["metadata"].get("annotations") or {}).get(workloads.SOURCE)
-    if not uri:
-        return dict(template["spec"])
-    initializer = {
-        "name": "storage-initializer",
-        "image": "kserve/storage-initializer",
-        "args": [uri, "/mnt/models"],
-        "resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "100Mi"}},
-        "volumeMounts": [{"name": "kserve-provision-location", "mountPath": "/mnt/models"}],
+    if uri:
+        volumes.append({"name": _MODELS, "emptyDir": {}})
+        mounts.append({"name": _MODELS, "readOnly": True, "mountPath": _MODELS_PATH})
+    first, *others = spec["containers"]
+    return {
+        **spec,
+        **({"initContainers": [_initializer(uri)]} if uri else {}),
+        "containers": [{**first, "volumeMounts": [*(first.get("volumeMounts") or ()), *mounts]}, *others],
+        "volumes": [*(spec.get("volumes") or ()), *volumes],
+        "serviceAccountName": spec.get("serviceAccountName") or "default",
     }
-    return {**template["spec"], "initContainers": [initializer]}
+
+
+def _initializer(uri: str) -> Object:
+    return {
+        "name": fetching.CONTAINER,
+        "image": "kserve/storage-initializer",
+        "args": [uri, _MODELS_PATH],
+        "resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "100Mi"}},
+        "volumeMounts": [{"name": _MODELS, "mountPath": _MODELS_PATH}],
+    }
 
 
 def _with_times(status: Object, before: Object | None) -> Object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,17 @@ from typing import Any
 
 import orjson
 
-from turnout.embedded.serving import podstatus, probing, runtimes, shipping, storage, templates, workloads
+from turnout.embedded.serving import (
+    credentials,
+    fetching,
+    podstatus,
+    probing,
+    runtimes,
+    shipping,
+    storage,
+    templates,
+    workloads,
+)
 from turnout.embedded.serving.deployments import FINALIZER
 from turnout.embedded.store import Key, Store
 from turnout.embedded.supervision import logfiles
@@ -26,7 +37,8 @@ Object = dict[str, Any]
 
 ROLE = "predictor"
 
-_POLL_S, _RETRY_S = 0.02, 10.0
+_POLL_S, _FETCH_POLL_S, _RETRY_S = 0.02, 0.05, 10.0
+_MODEL = "model"  # in a pod's folder: what its initializer has brought
 _NOT_PASSED_ON = ("KUBECONFIG", "TURNOUT_")  # the engine's own settings are not its predictors'
 
 
@@ -48,7 +60,15 @@ class Folders:
     run: Path
     logs: Path
     pods: Path
-    volumes: Path
+    places: storage.Places
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """How often a pod's model was not to be had, and when to try again (the monotonic clock)."""
+
+    attempts: int = 0
+    again_at: float = 0.0
 
 
 class PodReconciler:
@@ -69,7 +89,8 @@ class PodReconciler:
         self._shippers = shipping.Shippers(
             pods=folders.pods, run=folders.run, logs=folders.logs, environment=environment
         )
-        self._failures: dict[str, int] = {}
+        self._fetchers = fetching.Fetchers(run=folders.run, logs=folders.logs)
+        self._failures: dict[str, _Failed] = {}
 
     def keys(self) -> list[Key]:
         """All pods, and whatever is left of pods that are gone: processes and prediction logs."""
@@ -112,8 +133,13 @@ class PodReconciler:
             message = f"no annotation {runtimes.COMMAND}: this engine runs processes, not containers"
             self._show(pod, podstatus.waiting(pod, reason="NoCommand", message=message))
             return None
+        if (pause_s := self._failures.get(process, _Failed()).again_at - time.monotonic()) > 0:
+            return pause_s  # whatever else has changed of the pod
         try:
             model = self._model(pod)
+            if model is None:
+                self._show(pod, podstatus.initializing(pod))
+                return _FETCH_POLL_S
             command = _command(pod, model)
             command(0)
         except NotFound as error:
@@ -128,18 +154,33 @@ class PodReconciler:
             self._show(pod, podstatus.render(pod, self._life(pod, state)))
         return None
 
-    def _model(self, pod: Object) -> str:
+    def _model(self, pod: Object) -> str | None:
+        """Where its model is, or will be in a moment (None).
+
+        Raises:
+            NotFound: nowhere. A process that runs has read its model, and goes on without.
+        """
         uri = (pod["metadata"].get("annotations") or {}).get(workloads.SOURCE)
-        return str(storage.locate(uri, volumes=self._folders.volumes)) if uri else ""
+        if not uri:
+            return ""
+        process = _process(pod)
+        if storage.scheme_of(uri) in storage.REMOTE:
+            secrets = credentials.of(pod, self._store)
+            if secrets or not storage.is_own(uri):
+                found = self._fetchers.fetch(process, uri, self._folders.pods / process / _MODEL, secrets)
+                return None if found is None else str(found)
+        path = storage.locate(uri, self._folders.places)
+        if not path.exists() and self._supervisor.state(process) is None:
+            raise NotFound(f"{uri}: no such folder: {path}")
+        return str(path)
 
     def _show_missing_model(self, pod: Object, message: str) -> float:
         """Try again later, as an initializer does: the model may still come."""
-        process = _process(pod)
-        attempts = self._failures.get(process, 0)
-        self._failures[process] = attempts + 1
-        self._supervisor.stop(process)
-        self._show(pod, podstatus.failed_initializer(pod, message=message, attempts=attempts))
-        return backoff_s(attempts + 2)
+        failed = self._failures.get(_process(pod), _Failed())
+        pause_s = backoff_s(failed.attempts + 2)
+        self._failures[_process(pod)] = _Failed(failed.attempts + 1, time.monotonic() + pause_s)
+        self._show(pod, podstatus.failed_initializer(pod, message=message, attempts=failed.attempts))
+        return pause_s
 
     def _spec(self, pod: Object, command: Callable[[int], tuple[str, ...]]) -> Spec:
         folder = self._folders.pods / _process(pod)
@@ -212,6 +253,7 @@ class PodReconciler:
     def _end(self, process: str) -> shipping.Progress | None:
         """End a process, then ship its log; None while it is ending: its end will bring us back here."""
         self._prober.forget(process)
+        self._fetchers.forget(process)
         self._failures.pop(process, None)
         if self._supervisor.state(process) is not None:
             self._supervisor.stop(process)

@@ -9,7 +9,7 @@ from typing import Any
 from turnout.embedded import objects
 from turnout.embedded.supervision.processes import Phase, State
 
-__all__ = ["Life", "exit_code", "failed_initializer", "moment", "render", "waiting"]
+__all__ = ["Life", "exit_code", "failed_initializer", "initializing", "moment", "render", "waiting"]
 
 Object = dict[str, Any]
 
@@ -35,6 +35,22 @@ def waiting(pod: Object, *, reason: str, message: str) -> Object:
     """The status of a pod that cannot start at all."""
     container = {**_blank(pod), "state": {"waiting": {"reason": reason, "message": message}}}
     return _status(pod, container, phase="Pending", initialized=True, started_at="")
+
+
+def initializing(pod: Object) -> Object:
+    """The status of a pod whose model is being brought."""
+    container = {**_blank(pod), "state": {"waiting": {"reason": "PodInitializing"}}}
+    status = _status(pod, container, phase="Pending", initialized=False, started_at="")
+    before = ((pod.get("status") or {}).get("initContainerStatuses") or [{}])[0]
+    attempts, ended = before.get("restartCount", 0), before.get("state", {}).get("terminated")
+    initializer = {
+        **_initializer(pod),
+        "ready": False,
+        "restartCount": attempts,
+        "state": {"running": {"startedAt": status["startTime"]}},
+        "lastState": {"terminated": ended} if ended else before.get("lastState", {}),
+    }
+    return {**status, "initContainerStatuses": [initializer]}
 
 
 def failed_initializer(pod: Object, *, message: str, attempts: int) -> Object:
