@@ -143,8 +143,8 @@ class Predictor:
         return int(found[1])
 
 
-def command(folder: Path, *flags: str) -> list[str]:
-    return [sys.executable, "-m", "turnout.predictor", "--http_port=0", f"--model_dir={folder}", *flags]
+def command(folder: Path, *flags: str, module: str = "turnout.predictor") -> list[str]:
+    return [sys.executable, "-m", module, "--http_port=0", f"--model_dir={folder}", *flags]
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -160,11 +160,12 @@ def start(
     environment: Mapping[str, str] | None = None,
     *,
     prefix: Sequence[str] = (),
+    module: str = "turnout.predictor",
 ) -> Predictor:
     """Start a predictor (below the command `prefix`) and wait until it answers."""
     with stderr.open("a") as errors:
         process = subprocess.Popen(
-            [*prefix, *command(folder, *flags)],
+            [*prefix, *command(folder, *flags, module=module)],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

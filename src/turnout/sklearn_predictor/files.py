@@ -47,7 +47,9 @@ def read(folder: Path, *, digest: str, allow_joblib: bool) -> tuple[Fitted, Mani
 
 
 def _only_file(folder: Path) -> Path:
-    found = sorted(path for path in folder.glob("*") if path.suffix in {".skops", *_JOBLIB}) if folder.is_dir() else []
+    if folder.is_file():
+        return folder
+    found = sorted(path for path in folder.glob("*") if path.suffix in {".skops", *_JOBLIB})
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise ModelError(

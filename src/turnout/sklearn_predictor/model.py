@@ -76,6 +76,7 @@ def _manifest_of(estimator: Fitted, folder: Path) -> Manifest:
         outputs=_outputs(estimator),
         features=tuple(column.name for column in columns),
         labels=tuple(classes),
+        model=files.SKOPS,
     )
 
 
