@@ -117,14 +117,8 @@ def reproduce(
 
 def _show(found: Any) -> None:
     rows = [
-        {
-            "step": one.step,
-            "what": one.what,
-            "then": _short(one.then),
-            "now": _short(one.now),
-            "same": _yes(one.is_same),
-        }
-        for one in found.steps
+        {**one, "then": _short(one["then"]), "now": _short(one["now"]), "same": "yes" if one["same"] else "NO"}
+        for one in found.as_dict()["steps"]
     ]
     print_table(rows, ["step", "what", "then", "now", "same"], as_json=False)
     out.print(
