@@ -46,7 +46,7 @@ def test_an_older_schema_is_taken_forward_step_by_step(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, second))
     store = Store(url(tmp_path))
-    assert store.read(version).result() == migrations.newest() == 2
+    assert store.read(version).result() == migrations.newest()
     assert store.read(lambda connection: connection.exec_driver_sql("SELECT colour FROM versions").all()).result() == []
     store.close()
 
@@ -72,7 +72,7 @@ def test_a_database_of_a_newer_turnout_is_refused(tmp_path: Path) -> None:
     store = Store(url(tmp_path))
     store.write(lambda connection: connection.execute(update(SCHEMA_VERSION).values(version=99)).rowcount).result()
     store.close()
-    with pytest.raises(Failed, match="has schema 99, this Turnout knows 1"):
+    with pytest.raises(Failed, match=r"has schema 99, this Turnout knows \d"):
         Store(url(tmp_path))
 
 

@@ -269,3 +269,25 @@ def test_a_log_that_goes_on_after_its_end_is_waited_for_again(route: LedgerClien
     assert evidence(route)["watermark_us"] == NOON
     send(route, version="digits-v2", watermark_us=NOON - 8 * SECOND)
     assert evidence(route)["waiting_for"] == ["digits-v2-predictor-abcde"]
+
+
+def test_a_unit_of_a_sticky_user_names_the_user_until_the_prediction_is_erased(route: LedgerClient) -> None:
+    stamp = "digits-v1;p=0.5;rev=r1;by=x-user"
+    send(route, record(name="s", time_us=NOON - 5, stamp=stamp, subject="0123456789abcdef"))
+    complete(route)
+    assert evidence(route)["units"][0]["subject"] == "0123456789abcdef"
+    route.erase("s")
+    assert "subject" not in evidence(route)["units"][0]
+
+
+def test_a_stamp_that_a_client_made_up_is_no_evidence(route: LedgerClient) -> None:
+    send(
+        route,
+        record(name="guessed", time_us=NOON - 5, rev="guessed"),
+        record(name="share", time_us=NOON - 4, p=0.9),
+        record(name="words", time_us=NOON - 3, stamp="digits-v1;p=0.5;rev=r1;by=x-user;by=y"),
+    )
+    complete(route)
+    page = evidence(route)
+    assert ids(page) == []
+    assert page["dropped"] == {"unknown_rev": 1, "wrong_weight": 1, "bad_stamp": 1}

@@ -214,3 +214,9 @@ def test_the_id_in_a_v2_body_is_the_callers_or_else_the_predictions(flowers: Inf
     assert orjson.loads(made.body)["id"] == made.prediction_id
     assert len(made.prediction_id) == 32
     assert own.prediction_id != made.prediction_id
+
+
+def test_a_record_names_a_sticky_user_by_a_digest_only(flowers: Inference, iris_model: Model) -> None:
+    stamped = v2(iris_model, ROWS[:1], stamp="digits-v4;p=0.20;rev=k3x9;by=x-user", subject="0123456789abcdef")
+    outcome = flowers.process([stamped]).outcomes[0]
+    assert record(outcome)["subject"] == "0123456789abcdef"

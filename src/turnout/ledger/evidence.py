@@ -111,7 +111,7 @@ class _Source:
 _PREDICTIONS = _Source(
     PREDICTIONS.c.time_us,
     PREDICTIONS.c.id,
-    (PREDICTIONS.c.outcome, PREDICTIONS.c.feedback_us, PREDICTIONS.c.feedback_count),
+    (PREDICTIONS.c.subject, PREDICTIONS.c.outcome, PREDICTIONS.c.feedback_us, PREDICTIONS.c.feedback_count),
 )
 _REQUESTS = _Source(
     GATEWAY_REQUESTS.c.ended_us,
@@ -183,6 +183,7 @@ def _predictions(connection: Connection, rows: list[Any], window_us: int) -> Ite
         yield _head(row) | {
             "y": outcome if counts else None,
             "delay_us": max(0, arrived_us - row.time_us) if counts else None,
+            **({"subject": row.subject} if row.subject else {}),
         }
 
 

@@ -147,6 +147,7 @@ def _row(record: Record, *, no: int, version_no: int, closed_us: int, said: Join
         "standing": int(standing),
         "rev": stamp.rev if stamp else None,
         "p": stamp.p if stamp else None,
+        "subject": record.get("subject"),
         "outcome": said.outcome,
         "feedback_us": said.feedback_us,
         "feedback_count": said.feedback_count,

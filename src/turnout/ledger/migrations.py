@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, delete, insert, inspect, select
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from turnout.errors import Failed
 from turnout.ledger import schema
@@ -17,7 +17,13 @@ __all__ = ["GENESIS", "STEPS", "migrate", "newest"]
 
 GENESIS = "0" * 64  # what the first audit row chains to
 
-STEPS: tuple[Callable[[Connection], None], ...] = ()  # the first takes schema 1 to schema 2
+
+def _subjects(connection: Connection) -> None:
+    """Predictions know their sticky user."""
+    connection.execute(text("ALTER TABLE predictions ADD COLUMN subject TEXT"))
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_subjects,)  # the first takes schema 1 to schema 2
 
 
 def newest() -> int:

@@ -86,7 +86,7 @@ def erase(connection: Connection, prediction_id: str, *, now_us: int) -> None:
     """
     row = stored(connection, prediction_id)
     connection.execute(delete(CONTENTS).where(CONTENTS.c.no == row.no))
-    connection.execute(update(PREDICTIONS).where(PREDICTIONS.c.no == row.no).values(erased_us=now_us))
+    connection.execute(update(PREDICTIONS).where(PREDICTIONS.c.no == row.no).values(erased_us=now_us, subject=None))
     connection.execute(
         update(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id).values(label=None, comment=None, by=None)
     )

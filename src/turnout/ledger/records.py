@@ -21,7 +21,7 @@ Record: TypeAlias = dict[str, Any]
 
 ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # These have columns of their own; the rest of a record is its content.
-_COLUMNS = frozenset(("id", "time_us", "namespace", "endpoint", "version", "request_id", "caller_id"))
+_COLUMNS = frozenset(("id", "time_us", "namespace", "endpoint", "version", "request_id", "caller_id", "subject"))
 _LAST_US = 1 << 62  # fits the integer columns of every database, with room to add windows
 
 
@@ -118,6 +118,7 @@ _OPTIONAL: tuple[Check, ...] = (
     ("stamp", is_text_or_null, "a string or null"),
     ("request_id", is_text_or_null, "a string or null"),
     ("caller_id", is_text_or_null, "a string or null"),
+    ("subject", is_text_or_null, "a string or null"),
     ("shadow", is_bool, "true or false"),
 )
 _SAME = ("namespace", "endpoint", "version")

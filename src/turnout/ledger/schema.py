@@ -96,6 +96,7 @@ PREDICTIONS = Table(
     Column("standing", SmallInteger, nullable=False),
     Column("rev", Text),
     Column("p", Double),
+    Column("subject", Text),  # digest of the sticky user; goes when the prediction is erased
     # The current feedback, repeated here so that a page of evidence needs no look into the history.
     Column("outcome", Double),
     Column("feedback_us", BigInteger),

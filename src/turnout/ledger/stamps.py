@@ -1,4 +1,7 @@
-"""The stamp that the gateway puts on a request it assigned at random: `digits-v4;p=0.20;rev=k3x9`."""
+"""The stamp that the gateway puts on a request it assigned at random: `digits-v4;p=0.20;rev=k3x9`.
+
+Where users are sticky, `;by=x-user` behind it names the header that the predictor takes the record's subject from.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from turnout.ledger.schema import Standing
 
 __all__ = ["Stamp", "agrees", "parse", "standing"]
 
-_STAMP = re.compile(r"([a-z0-9][a-z0-9.-]{0,252});p=(0(?:\.\d{1,17})?|1(?:\.0{1,17})?);rev=([A-Za-z0-9_-]{1,64})")
+_STAMP = re.compile(
+    r"([a-z0-9][a-z0-9.-]{0,252});p=(0(?:\.\d{1,17})?|1(?:\.0{1,17})?);rev=([A-Za-z0-9_-]{1,64})(?:;by=[!-:<-~]{1,64})?"
+)
 _ROUNDING = 0.005 + 1e-9  # stamps carry two decimals
 
 

@@ -19,6 +19,7 @@ from turnout.predictor.calls import MAX_CALLER_ID, Dialect
 from turnout.predictor.inference import Request
 from turnout.predictor.metrics import Metrics
 from turnout.predictor.routes import Act, Infer, Page, Route, Routes, problem
+from turnout.predictor.subjects import subject
 from turnout.predictor.tracing import trace_of
 
 __all__ = ["Desk", "Exchange", "answer"]
@@ -124,6 +125,7 @@ def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, b
         event, body = events.structured_event(body, desk.event_replies)
     length = get(b"inference-header-content-length")
     parent = get(b"traceparent")
+    stamp = _text(get(b"x-turnout-assigned"))
     return Request(
         dialect=dialect,
         model=model,
@@ -131,7 +133,8 @@ def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, b
         size_bytes=len(body),
         arrived_s=time.perf_counter(),
         header_length=0 if length is None else _header_length(length, content_type),
-        stamp=_text(get(b"x-turnout-assigned")),
+        stamp=stamp,
+        subject=subject(stamp, get),
         request_id=_text(get(b"x-request-id")),
         caller_id=_text(caller_id),
         trace=None if parent is None else trace_of(parent, get(b"tracestate", b"")),

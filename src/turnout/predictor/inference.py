@@ -42,6 +42,7 @@ class Request:
     arrived_s: float  # time.perf_counter()
     header_length: int = 0  # of the JSON before raw tensors; 0: there are none
     stamp: str | None = None
+    subject: str | None = None
     request_id: str | None = None
     caller_id: str | None = None
     trace: Trace | None = None
@@ -187,6 +188,8 @@ class Inference:
             "shadow": request.stamp is not None and request.stamp.partition(";")[0] != self._identity.version,
             "duration_us": int((now_s - request.arrived_s) * 1e6),
         }
+        if request.subject is not None:
+            changing["subject"] = request.subject
         if request.trace is not None:
             changing |= request.trace.recorded()
         return b"%b,%b" % (self._same_in_every_record, orjson.dumps(changing, option=orjson.OPT_SERIALIZE_NUMPY)[1:])

@@ -102,6 +102,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         {"id": _TEXT, "time_us": _TIME, "version": _TEXT, "rev": _TEXT},
         y=_UNIT,
         delay_us={"type": ["integer", "null"]},
+        subject=_TEXT,
         error={"enum": [0, 1]},
         duration_us=_COUNT,
     ),
