@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format up down bench bench-serving images images-base images-load lock compile clean
+.PHONY: help setup demo test test-long chaos lint format up down bench bench-serving images images-base images-load lock compile clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(READY) ## Run the tests
 
 test-long: $(READY) ## Run all tests, also those that take minutes
 	$(BIN)/python -m pytest
+
+chaos: $(READY) ## Three minutes of load, kills and changes; figures in bench/out/chaos.json
+	$(BIN)/python -m tests.chaos
 
 lint: $(READY) ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
@@ -65,6 +68,9 @@ images-base: ## Make a base image from Debian's packages, for `make images BASE=
 
 images-load: ## Put the images into the kind cluster (or LOADER="COMMAND" that takes archives)
 	TAG="$(TAG)" images/load.sh
+
+bench-decision: $(READY) ## Hold the decision against its bars (about 20 minutes); table, bench/out/decision.json
+	$(BIN)/python -m bench.decision
 
 lock: ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
