@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long chaos lint format up down bench bench-serving images images-base images-load lock compile clean
+.PHONY: help setup demo test test-long chaos lint format up down bench bench-serving images images-base images-load lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-long: $(READY) ## Run all tests, also those that take minutes
 chaos: $(READY) ## Three minutes of load, kills and changes; figures in bench/out/chaos.json
 	$(BIN)/python -m tests.chaos
 
+conformance: $(READY) ## Test the engine, or the cluster of KUBECONFIG, through the Kubernetes API
+	$(BIN)/python -m tests.conformance
+
 lint: $(READY) ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,6 +50,10 @@ format: $(READY) ## Format the code
 
 compile: $(READY) ## Compile the pipelines to YAML
 	$(BIN)/python -m pipelines.compile
+
+proto: $(READY) ## Generate the gRPC messages anew
+	cd src && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+	  turnout/predictor/over_grpc/open_inference.proto
 
 up: $(READY) ## Start the embedded engine
 	$(BIN)/turnout up

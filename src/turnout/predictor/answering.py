@@ -22,9 +22,22 @@ from turnout.predictor.routes import Act, Infer, Page, Route, Routes, problem
 from turnout.predictor.subjects import subject
 from turnout.predictor.tracing import trace_of
 
-__all__ = ["Desk", "Exchange", "answer"]
+__all__ = ["MAX_TEXT", "ONCE", "Desk", "Exchange", "answer"]
 
 MAX_TEXT = 256  # stamp and request id, made by the gateway, go into every record
+
+# Twice one of these could mean two things to two programs: a proxy may have judged by one, and we would act on the
+# other. The parsers refuse by themselves a second content-length and every transfer-encoding but a last `chunked`.
+ONCE = frozenset(
+    {
+        b"content-encoding",
+        b"content-type",
+        b"host",
+        b"inference-header-content-length",
+        b"x-turnout-assigned",
+        b"x-turnout-caller-id",
+    }
+)
 
 _log = logging.getLogger("turnout.predictor")
 

@@ -25,7 +25,7 @@ from turnout.predictor.recorded import packed_tensor
 from turnout.predictor.tensors import DATATYPES, Array
 from turnout.predictor.tracing import Trace
 
-__all__ = ["JSON", "LARGE_BYTES", "Inference", "Outcome", "Processed", "Request", "error_body"]
+__all__ = ["JSON", "LARGE_BYTES", "Inference", "Outcome", "Processed", "Request", "error_body", "message_of"]
 
 JSON = b"application/json"
 LARGE_BYTES = 64 * 1024  # above this one request is a batch of its own, and would hold up its neighbours
@@ -201,6 +201,11 @@ class Inference:
 def error_body(message: str) -> bytes:
     """The body of every reply that is not a prediction, in V1 and in V2."""
     return orjson.dumps({"error": message})
+
+
+def message_of(body: bytes) -> str:
+    """What `error_body` was told."""
+    return str(orjson.loads(body)["error"])
 
 
 def _decode(request: Request) -> Call | TurnoutError:

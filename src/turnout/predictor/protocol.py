@@ -15,25 +15,12 @@ from typing import cast
 
 import httptools
 
-from turnout.predictor.answering import Desk, answer
+from turnout.predictor.answering import ONCE, Desk, answer
 from turnout.predictor.inference import Outcome
 from turnout.predictor.responses import CONTINUE, Responses
 from turnout.predictor.routes import Page, problem
 
 __all__ = ["Connection", "Limits", "Site"]
-
-# Twice one of these could mean two things to two programs: a proxy may have judged by one, and we would act on the
-# other. llhttp itself refuses a second content-length and every transfer-encoding but a last `chunked`.
-_ONCE = frozenset(
-    {
-        b"content-encoding",
-        b"content-type",
-        b"host",
-        b"inference-header-content-length",
-        b"x-turnout-assigned",
-        b"x-turnout-caller-id",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -172,7 +159,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value)
         name = name.lower()
-        if name in self._headers and name in _ONCE:
+        if name in self._headers and name in ONCE:
             self._twice = name
         self._headers[name] = value
 

@@ -84,6 +84,26 @@ class Repository:
         for served in self.served.values():
             _finish(served, timeout_s=timeout_s)
 
+    def find(self, name: str, version: str = "") -> Served:
+        """The version that a name stands for.
+
+        Raises:
+            NotFound: no such name, or no such version of it.
+        """
+        found = [served for served in self.served.values() if name in served.names]
+        if not found:
+            names = ", ".join(dict.fromkeys(known for served in self.served.values() for known in served.names))
+            raise NotFound(f"model {name[:80]!r}: not found; this server has {names}")
+        for served in found:
+            if version in {"", served.version}:
+                return served
+        known = ", ".join(served.version for served in found)
+        raise NotFound(f"version {version[:80]!r} of {name}: not found; this server has {known}")
+
+    def versions_of(self, name: str, version: str = "") -> list[str]:
+        """The versions that a name stands for, or the one that is asked for."""
+        return [one.version for one in self.served.values() if name in one.names and version in {"", one.version}]
+
     async def _index(self, body: bytes) -> Page:
         try:
             asked = orjson.loads(body or b"{}")

@@ -12,8 +12,9 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from turnout.errors import Conflict, Failed
+from turnout.errors import Conflict, Failed, InputError
 from turnout.predictor import metrics, openapi
 from turnout.predictor.answering import Desk
 from turnout.predictor.arguments import Arguments
@@ -29,6 +30,9 @@ from turnout.predictor.routes import Routes
 from turnout.predictor.served import Ledger, Serving, serve_version
 from turnout.predictor.shipper import PULSE_S
 
+if TYPE_CHECKING:
+    from turnout.predictor.over_grpc.server import GrpcServer
+
 __all__ = ["Place", "alone", "bind", "greeting", "serve"]
 
 QUIET_S = 0.3  # without a request for this long after turning not ready, the gateway has turned away
@@ -43,7 +47,7 @@ class Place:
 
     listener: socket.socket
     sheets: Sheets
-    announce: Callable[[], object]  # called when it answers
+    announce: Callable[[int | None], object]  # called when it answers, with the port of gRPC
     worker: int = 0
     workers: int = 1
     grpc_port: int | None = None
@@ -65,11 +69,14 @@ async def serve(arguments: Arguments, place: Place, load: Load) -> None:
     main = repository.main
     main.recording.start()
     await front.open(place.listener)
-    place.announce()
+    grpc = await _grpc(arguments, place, desk, repository)
+    place.announce(grpc.port if grpc is not None else None)
     housekeeping = asyncio.create_task(_keep_house(front, repository))
     await stopping.wait()
     await _drain(desk, repository, grace_s=arguments.grace_s)
     await front.close(timeout_s=FINISH_S)
+    if grpc is not None:
+        await grpc.close(timeout_s=FINISH_S)
     housekeeping.cancel()
     repository.close(timeout_s=FINISH_S)
 
@@ -84,7 +91,7 @@ def alone(arguments: Arguments, sheets: Sheets) -> Place:
     place = Place(
         listener=listener,
         sheets=sheets,
-        announce=lambda: print(greeting(arguments, listener, arguments.grpc_port), flush=True),
+        announce=lambda grpc_port: print(greeting(arguments, listener, grpc_port), flush=True),
         grpc_port=arguments.grpc_port,
     )
     return place
@@ -165,7 +172,27 @@ def _front(arguments: Arguments, desk: Desk) -> Front:
         request_s=arguments.request_timeout_s,
         connections=min(arguments.max_connections, _raise_open_files() - 100),
     )
-    return OwnFront(desk, Responses(version=arguments.model_name), limits)
+    version = arguments.model_name
+    if arguments.server == "own":
+        return OwnFront(desk, Responses(version=version), limits)
+    try:
+        from turnout.predictor.asgi import AsgiFront
+    except ImportError as error:
+        raise InputError(f"--server asgi: wanted the package uvicorn, which is not installed: {error}") from error
+    return AsgiFront(desk, version=version, limits=limits)
+
+
+async def _grpc(arguments: Arguments, place: Place, desk: Desk, repository: Repository) -> GrpcServer | None:
+    """The gRPC server, if there is to be one. Its libraries are loaded only then: they cost 40 MB."""
+    if place.grpc_port is None:
+        return None
+    try:
+        from turnout.predictor.over_grpc.server import GrpcServer
+    except ImportError as error:
+        raise InputError(f"--grpc_port: wanted the extra turnout[grpc], which is not installed: {error}") from error
+    found = GrpcServer(desk, repository, max_body_bytes=arguments.max_body_bytes, max_rows=arguments.max_rows)
+    await found.open(arguments.http_host, place.grpc_port)
+    return found
 
 
 def _raise_open_files() -> int:

@@ -49,7 +49,7 @@ def run(arguments: Arguments, work: Callable[[Place], int]) -> int:
         Place(
             listener=listener,
             sheets=sheets,
-            announce=lambda: os.write(tell_ready, b"."),
+            announce=lambda _: os.write(tell_ready, b"."),
             worker=index,
             workers=arguments.workers,
             grpc_port=grpc.getsockname()[1] if grpc is not None else None,
@@ -141,7 +141,7 @@ class _Crew:
         due = [place for when_s, place in self.waiting if when_s <= time.monotonic()]
         self.waiting = [(when_s, place) for when_s, place in self.waiting if place not in due]
         for place in due:
-            self._start(replace(place, announce=lambda: None))
+            self._start(replace(place, announce=lambda _: None))
 
     def _announce(self) -> None:
         """Say where it answers, once all of them do."""
