@@ -20,7 +20,7 @@ def rows(answer: Mapping[str, Any], *, at: tzinfo) -> list[dict[str, Any]]:
             "endpoint": live["endpoint"],
             "version": version,
             "share": f"{weight / sum(live['weights'].values()):.0%}",
-            "role": "champion" if version == live["champion"] else "challenger",
+            "role": "champion" if version == live["champion"] else "",
             "weight": weight,
             "since": times.text(live["since_us"], at=at),
             "until": times.text(live["until_us"], at=at) if live["until_us"] is not None else "still so",

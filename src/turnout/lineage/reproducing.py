@@ -19,11 +19,10 @@ from turnout import runs, storage
 from turnout import spec as specs
 from turnout.errors import Failed, ModelError, NotFound
 from turnout.runs import Progress, RunRecord, StepRecord
-from turnout.spec import ModelSpec
 from turnout.steps import artifact, parts, provenance
 from turnout.steps.provenance import Provenance
 
-__all__ = ["Compared", "Reproduction", "reproduce"]
+__all__ = ["Compared", "Reproduction", "compare", "reproduce"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,8 @@ def reproduce(
         Failed: a step of the run failed.
     """
     origin = provenance.read(version, artifacts_url=artifacts_url)
+    if not provenance.has_snapshot(origin.snapshot.id, artifacts_url=artifacts_url):
+        raise NotFound(f"{version}: its snapshot {origin.snapshot.id} is not in the artifact store at {artifacts_url}")
     spec = specs.loads(origin.spec, origin=f"the spec of {version}", deep=False)
     snapshot = {"snapshot": origin.snapshot.id, "digest": origin.snapshot.digest}
     record = runs.execute_again(
@@ -95,10 +96,20 @@ def reproduce(
     if record.failure is not None:
         step, said, log = record.failure
         raise Failed(f"{version} could not be made again: step {step} failed: {said}\n  its log: {log}")
+    return compare(origin, record, artifacts_url=artifacts_url, scratch=home)
+
+
+def compare(origin: Provenance, record: RunRecord, *, artifacts_url: str, scratch: Path) -> Reproduction:
+    """What a finished run of the reproduction pipeline gave, beside what is written down; `scratch` takes a download.
+
+    Raises:
+        NotFound: the version's artifact is gone.
+        ModelError: it is not what was registered.
+    """
     chosen = _chosen(record)
-    rows, different, largest = _answers(spec, origin, record, chosen, artifacts_url=artifacts_url, scratch=home)
+    rows, different, largest = _answers(origin, record, chosen, artifacts_url=artifacts_url, scratch=scratch)
     return Reproduction(
-        version=version,
+        version=origin.version,
         digest=origin.digest,
         found=chosen["digest"],
         steps=tuple(_steps(origin, record, chosen)),
@@ -141,7 +152,6 @@ def _step(record: RunRecord, task: str) -> StepRecord:
 
 
 def _answers(
-    spec: ModelSpec,
     origin: Provenance,
     record: RunRecord,
     chosen: Mapping[str, Any],
@@ -160,6 +170,7 @@ def _answers(
         then = artifact.load(registered, expected=origin.digest)
     except ModelError as error:
         raise ModelError(f"{origin.version}: what is stored is not what was registered: {error}") from error
+    spec = specs.loads(origin.spec, deep=False)
     part = parts.read(Path(_step(record, "featurize").artifacts["test"]["uri"]), spec=spec)
     now = artifact.load(Path(chosen["folder"]))
     before, after = then.predict(part.features), now.predict(part.features)

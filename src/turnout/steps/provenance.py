@@ -34,6 +34,7 @@ __all__ = [
     "Provenance",
     "environment",
     "fetch_snapshot",
+    "has_snapshot",
     "inputs_digest",
     "keep_snapshot",
     "read",
@@ -117,10 +118,14 @@ def inputs_digest(spec: ModelSpec, snapshot: Snapshot, ran: Environment) -> str:
 
 def keep_snapshot(folder: Path, snapshot: Snapshot, *, artifacts_url: str) -> None:
     """Put a snapshot into the artifact store, once; equal content has one place, however often it is learned from."""
-    place = _snapshot_url(artifacts_url, snapshot.id)
-    if all(storage.at(storage.join(place, name)).exists() for name in snapshots.FILES):
-        return
-    storage.at(place).upload_folder(folder)
+    if not has_snapshot(snapshot.id, artifacts_url=artifacts_url):
+        storage.at(_snapshot_url(artifacts_url, snapshot.id)).upload_folder(folder)
+
+
+def has_snapshot(snapshot: str, *, artifacts_url: str) -> bool:
+    """Whether a snapshot is kept, with all of its files."""
+    place = _snapshot_url(artifacts_url, snapshot)
+    return all(storage.at(storage.join(place, name)).exists() for name in snapshots.FILES)
 
 
 def fetch_snapshot(snapshot: str, *, digest: str, artifacts_url: str, to: Path) -> Snapshot:
