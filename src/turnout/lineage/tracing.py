@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import orjson
-
 from turnout import times
 from turnout.errors import DataError, NotFound
 from turnout.kube import discovery, inferenceservices
@@ -110,10 +108,8 @@ def trace(prediction: str, *, ledger: LedgerClient, kube: Kube) -> Trace:
     """
     found = ledger.lineage(prediction)
     version, namespace = found["version"], found["namespace"]
-    origin, remarks = _origin(version, addresses=discovery.discover(kube))
-    served = _annotations(kube, version, namespace).get(inferenceservices.DIGEST, "")
-    if served and origin.digest and served != origin.digest:
-        remarks = [*remarks, f"the InferenceService serves artifact {served}, which is not the registered one"]
+    notes = _annotations(kube, version, namespace)
+    origin, remarks = _origin(version, notes, artifacts_url=discovery.discover(kube).artifacts_url)
     weights = found["weights"]
     return Trace(
         prediction=prediction,
@@ -130,13 +126,23 @@ def trace(prediction: str, *, ledger: LedgerClient, kube: Kube) -> Trace:
     )
 
 
-def _origin(version: str, *, addresses: discovery.Addresses) -> tuple[Origin, list[str]]:
-    """What registration wrote down, else what MLflow knows, else nothing; and what to say about that."""
+def _origin(version: str, notes: Mapping[str, str], *, artifacts_url: str) -> tuple[Origin, list[str]]:
+    """What registration wrote down, else what the InferenceService says; and what does not fit together."""
+    served = notes.get(inferenceservices.DIGEST, "")
     try:
-        known = provenance.read(version, artifacts_url=addresses.artifacts_url)
+        known = provenance.read(version, artifacts_url=artifacts_url)
     except (NotFound, DataError) as error:
-        return _from_tags(addresses.mlflow_uri, version), [str(error)]
-    return _from_provenance(known), [f"not reproducible: {known.mismatch}"] if known.mismatch else []
+        said = Origin(
+            digest=served,
+            run=notes.get(inferenceservices.RUN, ""),
+            snapshot=notes.get(inferenceservices.SNAPSHOT, ""),
+            commit=notes.get(inferenceservices.COMMIT, ""),
+        )
+        return said, [str(error)]
+    remarks = [f"not reproducible: {known.mismatch}"] if known.mismatch else []
+    if served not in ("", known.digest):
+        remarks.append(f"the InferenceService serves artifact {served}, which is not the registered one")
+    return _from_provenance(known), remarks
 
 
 def _from_provenance(known: Provenance) -> Origin:
@@ -157,29 +163,6 @@ def _from_provenance(known: Provenance) -> Origin:
         code=known.environment.code,
         candidate=known.steps["evaluate"]["candidate"],
         registered_us=known.registered_us,
-    )
-
-
-def _from_tags(mlflow_uri: str, version: str) -> Origin:
-    """What tags of the registered model version say; nothing for one that MLflow does not know."""
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    name, _, number = version.rpartition("-v")
-    try:
-        registered = MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri).get_model_version(name, number)
-    except MlflowException:
-        return Origin()
-    tags = registered.tags
-    return Origin(
-        digest=tags.get("turnout.digest", ""),
-        run=tags.get("turnout.run", ""),
-        job=tags.get("turnout.job", ""),
-        mlflow_run=registered.run_id or "",
-        snapshot=tags.get("turnout.snapshot", ""),
-        sources=orjson.loads(tags.get("turnout.sources", "[]")),
-        commit=tags.get("turnout.commit", ""),
-        image=tags.get("turnout.image", ""),
     )
 
 
