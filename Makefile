@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long chaos lint format up down bench bench-serving images images-base images-load lock compile proto clean
+.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-serving images images-base images-load lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
