@@ -48,6 +48,7 @@ class Outcome:
     requests_per_second: float
     failed: int
     failures: list[dict[str, Any]]
+    gateway: list[dict[str, Any]]  # the gateway's words on what it could not answer
     p50_ms: float
     p99_ms: float
     slowest_ms: float
@@ -86,10 +87,11 @@ def run(home: Path, plan: Plan, *, say: Any = lambda text: None) -> Outcome:
         errors += killer.errors
         operator.wait_quiet()
         lost, leaked = operator.lost(), _strangers(home, operator)
+        gateway = _refusals(home / "envoy" / "access.log")
     finally:
         lifecycle.down(home)
     leaked += [f"{marker} is left behind as pid {identity.pid}" for identity, marker in procfs.marked(f"{home}/run/")]
-    return _outcome(plan, seen, operator, killer, lost=lost, leaked=leaked, errors=errors)
+    return _outcome(plan, seen, operator, killer, gateway=gateway, lost=lost, leaked=leaked, errors=errors)
 
 
 def _up(home: Path, up: dict[str, Any]) -> Path:
@@ -149,7 +151,12 @@ def _strangers(home: Path, operator: Operator) -> list[str]:
         time.sleep(0.1)
 
 
-def _outcome(plan: Plan, seen: dict[str, Any], operator: Operator, killer: Killer, **found: list[str]) -> Outcome:
+def _refusals(log: Path) -> list[dict[str, Any]]:
+    lines = (json.loads(line) for line in log.read_text().splitlines())
+    return [line for line in lines if int(line["code"]) >= 500 or not int(line["code"])][:20]
+
+
+def _outcome(plan: Plan, seen: dict[str, Any], operator: Operator, killer: Killer, **found: list[Any]) -> Outcome:
     times = sorted(seen["seconds"]) or [0.0]
 
     def at(share: float) -> float:

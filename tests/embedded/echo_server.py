@@ -46,6 +46,7 @@ class Server:
             status = "200 OK" if time.monotonic() >= self.ready_at else "503 Service Unavailable"
         else:
             status = "200 OK"
+            await asyncio.sleep(float(headers.get("x-delay", 0)))
             self.last_request = time.monotonic()
             self.seen.append({"path": path, "headers": headers})
         body = {"version": self.version, "pid": os.getpid(), "method": method, "path": path, "headers": headers}

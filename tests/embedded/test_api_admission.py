@@ -9,6 +9,7 @@ import pytest
 from tests.embedded.apiserver import RUNTIMES, SERVICES, Api, inference_service, opened, runtime
 
 MODEL: dict[str, Any] = {"modelFormat": {"name": "onnx"}, "storageUri": "s3://b/1"}
+CLASS = "serving.kserve.io/autoscalerClass"
 MODE = "serving.kserve.io/deploymentMode"
 
 
@@ -85,6 +86,19 @@ def test_an_own_container_gets_resources(api: Api) -> None:
         ({"model": MODEL, "maxReplicas": -1}, "MaxReplicas cannot be less than 0"),
         ({"model": MODEL, "containerConcurrency": -1}, "Parallelism cannot be less than 0"),
         ({"model": MODEL, "logger": {}}, "invalid logger type"),
+        ({"model": MODEL, "logger": {"mode": "all", "storage": {"path": "p"}}}, "invalid logger storage configuration"),
+        (
+            {"model": {**MODEL, "env": [{"name": "PYTHONPATH", "value": "x"}]}},
+            'the InferenceService "a" is invalid: setting PYTHONPATH in container "" is not allowed for security',
+        ),
+        (
+            {"model": {**MODEL, "storageUri": "gs://b/k", "storage": {"key": "k"}}},
+            "storageUri, must be one of: [s3://, hdfs://, webhdfs://]",
+        ),
+        (
+            {"model": {"modelFormat": {"name": "onnx"}, "storage": {"parameters": {"type": "ftp"}}}},
+            "storage.spec.type, must be one of: [s3://, hdfs://, webhdfs://]. storage.spec.type [ftp] is not supported",
+        ),
     ],
 )
 def test_predictors_that_kserve_refuses_are_refused(api: Api, predictor: dict[str, Any], message: str) -> None:
@@ -99,6 +113,38 @@ def test_names_that_cannot_be_hosts_are_refused(api: Api, name: str) -> None:
 def test_unknown_autoscalers_are_refused(api: Api) -> None:
     service = inference_service(annotations={"serving.kserve.io/autoscalerClass": "magic"})
     assert denied(api.post(SERVICES, service)) == "[magic] is not a supported autoscaler class type"
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([("", "/mnt/a")], "storage URI cannot be empty"),
+        ([("s3://b", "/")], "storage path cannot be empty"),
+        ([("s3://b", "mnt")], "storage path must be absolute: mnt"),
+        ([("s3://b", "/mnt/../etc")], "storage path cannot contain '..' for security reasons: /mnt/../etc"),
+        ([("s3://b", "/a/x"), ("s3://c", "/b/x")], "storage paths must have a common parent directory."),
+    ],
+)
+def test_several_storage_uris_must_fit_together(api: Api, entries: list[tuple[str, str]], message: str) -> None:
+    several = [{"uri": uri, "mountPath": path} for uri, path in entries]
+    service = inference_service(model={"modelFormat": {"name": "onnx"}}, storageUris=several)
+    assert denied(api.post(SERVICES, service)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "predictor", "message"),
+    [
+        ({CLASS: "hpa"}, {"scaleMetric": "rps"}, "[rps] is not a supported metric"),
+        ({CLASS: "hpa"}, {"scaleTarget": 150}, "the target utilization percentage should be a [1-100] integer"),
+        ({CLASS: "keda"}, {"scaleMetric": "cpu"}, "ScaleMetric is not supported for KEDA"),
+        ({MODE: "Knative"}, {"scaleMetric": "cpu"}, "[cpu] is not a supported metric"),
+    ],
+)
+def test_scaling_that_an_autoscaler_does_not_know_is_refused(
+    api: Api, annotations: dict[str, str], predictor: dict[str, Any], message: str
+) -> None:
+    service = inference_service(annotations=annotations, model=MODEL, **predictor)
+    assert denied(api.post(SERVICES, service)) == message
 
 
 def test_a_number_that_is_a_text_is_refused_in_the_webhooks_words(api: Api) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.embedded import running
 from tests.embedded.running import Running, eventually
 from turnout.embedded import lifecycle
+from turnout.embedded.gateway import xds
 from turnout.embedded.supervision import ports, procfs
 from turnout.errors import Conflict, Failed
 
@@ -37,10 +39,13 @@ def test_secrets_and_kubeconfig_are_for_their_owner_only(tmp_path: Path) -> None
             assert (tmp_path / "home" / name).stat().st_mode & 0o777 == 0o600, name
 
 
-def test_a_second_up_reports_the_running_engine(tmp_path: Path) -> None:
+def test_a_second_up_reports_the_running_engine_and_who_it_is(tmp_path: Path) -> None:
     with running.engine(tmp_path / "home") as engine:
         first = engine.engine().pid
-        assert lifecycle.up(tmp_path / "home", gateway_port=0).running
+        second = lifecycle.up(tmp_path / "home", gateway_port=0)
+        assert second.running
+        assert not second.started
+        assert second.held_by.startswith(f"pid {first}, since 2")
         assert engine.engine().pid == first
 
 
@@ -75,6 +80,17 @@ def test_down_leaves_no_process_and_no_open_port(tmp_path: Path, model: Path) ->
         assert lifecycle.down(engine.home)
         _assert_nothing_is_left(engine.home, open_ports)
         assert not lifecycle.down(engine.home)
+
+
+def test_down_lets_requests_on_their_way_finish(tmp_path: Path, model: Path) -> None:
+    with running.engine(tmp_path / "home") as engine:
+        open_ports = _serve_something(engine, model)
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(engine.ask, "plum-default.localhost", **{"x-delay": "1"}) for _ in range(4)]
+            eventually(lambda: xds.Admin(engine.home / "envoy").active_requests() == 4)
+            lifecycle.down(engine.home)
+            assert [answer.result().status for answer in asked] == [200] * 4
+        _assert_nothing_is_left(engine.home, open_ports)
 
 
 def test_down_cleans_up_after_an_engine_that_was_killed(tmp_path: Path, model: Path) -> None:

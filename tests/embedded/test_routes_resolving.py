@@ -84,7 +84,7 @@ def test_all_weights_zero_and_no_backends_are_500() -> None:
 def test_every_route_is_retried_only_when_the_server_went_away() -> None:
     policy = only_route({"backendRefs": [to("red")]})["route"]["retry_policy"]
     assert policy["retry_on"] == "connect-failure,refused-stream,reset,reset-before-request"
-    assert policy["num_retries"] == 2
+    assert policy["num_retries"] == 3
 
 
 def test_timeouts_of_the_request_and_of_the_backend() -> None:

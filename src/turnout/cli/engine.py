@@ -33,6 +33,8 @@ def up(
 
     found = lifecycle.up(settings.home(), gateway_port=gateway_port, api_port=api_port, domain=domain, mlflow=mlflow)
     _show(found.as_dict(), json=json)
+    if not json and not found.started:
+        out.print(f"\nwas up already: {found.home} is held by the engine with {found.held_by}", soft_wrap=True)
     if not json:
         out.print(f"\nexport KUBECONFIG={settings.home() / 'kubeconfig'}", soft_wrap=True)
 

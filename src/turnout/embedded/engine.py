@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 ENGINE = "engine"
 
 _FIRST_LOOK_S = 10.0
-_DRAIN_S, _DRAIN_POLL_S = 5.0, 0.02
+_DRAIN_S, _DRAIN_POLL_S = 60.0, 0.02  # as long as a route lets a request take, unless it says otherwise
 _STOP_S = 35.0  # a pod's grace is thirty seconds
 _LONGEST_ACCESS_LOG = 128 * 1024 * 1024
 _LOG_SAMPLE_S = 1.0

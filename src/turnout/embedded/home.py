@@ -127,13 +127,14 @@ def prepare(home: Home, settings: Settings) -> None:
         folder.mkdir(exist_ok=True, mode=0o700)
     for token in (home.token, home.ledger_token):
         if not token.exists():
-            records.write_aside(token, secrets.token_urlsafe(32).encode("ascii"))
+            records.write_aside(token, secrets.token_urlsafe(32).encode("ascii"), is_durable=True)
     if not (home.tls / "server.crt").exists():
         from turnout.embedded import certificates  # a big library, needed once in an engine's life
 
         certificates.write(home.tls)
-    records.write_aside(home.settings_file, orjson.dumps(asdict(settings)))
-    records.write_aside(home.kubeconfig, yaml.safe_dump(_kubeconfig(home, settings.api_port)).encode())
+    records.write_aside(home.settings_file, orjson.dumps(asdict(settings)), is_durable=True)
+    kubeconfig = yaml.safe_dump(_kubeconfig(home, settings.api_port))
+    records.write_aside(home.kubeconfig, kubeconfig.encode(), is_durable=True)
 
 
 def with_ports(home: Home, asked: Settings) -> Settings:

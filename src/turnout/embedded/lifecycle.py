@@ -14,7 +14,7 @@ import ssl
 import sys
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Status:
-    """What runs on a home. `resolves` says which host names this machine's resolver knows."""
+    """What runs on a home. `resolves` says which host names this machine's resolver knows.
+
+    `held_by` names the engine; `started` is whether this very `up` has started it.
+    """
 
     home: str
     running: bool
     parts: tuple[Part, ...]
     urls: dict[str, str]
     resolves: dict[str, bool]
+    held_by: str = ""
+    started: bool = False
 
     @property
     def resident_mb(self) -> float:
@@ -92,7 +97,7 @@ def up(
     except BaseException:
         starting.undo()
         raise
-    return status(found.folder)
+    return replace(status(found.folder), started=starting.has_started)
 
 
 def down(home: Path) -> bool:
@@ -130,6 +135,7 @@ def status(home: Path) -> Status:
         parts=tuple(parts),
         urls=urls,
         resolves={host: _resolves(host) for host in hosts if not host[0].isdigit()},
+        held_by=f"pid {holder.pid}, since {holder.since}" if holder is not None else "",
     )
 
 
@@ -153,6 +159,11 @@ class _Starting:
             if time.monotonic() > deadline:
                 raise Failed(f"the engine of {self._home.folder} is not ready in time; look into {self._home.logs}")
             time.sleep(_POLL_S)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the engine is ours; else another `up` was first."""
+        return self._child is not None
 
     def undo(self) -> None:
         """Leave nothing behind of an engine that we started."""

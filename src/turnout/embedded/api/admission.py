@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from turnout.embedded.api import predictors
 from turnout.embedded.api.errors import ApiError, Cause, bad_request, forbidden
 from turnout.embedded.kinds import Kind
 
@@ -151,12 +152,18 @@ def _canary_with_defaults(canary: Object) -> Object:
 def _inference_service_fault(obj: Object, current: Object | None) -> str:
     predictor = obj["spec"]["predictor"]
     canaries = obj["spec"].get("canary") or []
+    annotations = obj["metadata"].get("annotations") or {}
     checks: tuple[Callable[[], str], ...] = (
         lambda: _name_fault(obj["metadata"]["name"]),
-        lambda: _autoscaler_fault(obj["metadata"].get("annotations") or {}),
+        lambda: _autoscaler_fault(annotations),
         lambda: _update_fault(obj, current),
         lambda: _implementation_fault(predictor),
-        lambda: _component_fault(predictor),
+        lambda: predictors.fault(
+            obj["metadata"]["name"],
+            predictor,
+            mode=annotations.get(_MODE, "Standard"),
+            autoscaler=annotations.get(_AUTOSCALER, ""),
+        ),
         lambda: _canary_fault(obj, canaries) if canaries else "",
     )
     return next((fault for check in checks if (fault := check())), "")
@@ -202,27 +209,6 @@ def _implementation_fault(predictor: Object) -> str:
 
 def _implementations(predictor: Object) -> int:
     return sum(1 for name in (*_FRAMEWORKS, "model", "containers") if predictor.get(name) is not None)
-
-
-def _component_fault(predictor: Object) -> str:
-    model = predictor.get("model") or {}
-    least, most = predictor.get("minReplicas"), predictor.get("maxReplicas") or 0
-    faults = (
-        (bool(model.get("name")), "the 'name' field is not allowed in standard predictor"),
-        (
-            bool(model.get("storageUri") and predictor.get("storageUris")),
-            "Setting both StorageURI and StorageURIs is not supported.",
-        ),
-        (least is not None and least < 0, "MinReplicas cannot be less than 0"),
-        (most < 0, "MaxReplicas cannot be less than 0"),
-        (
-            least is not None and most != 0 and least > most,
-            "'MinReplicas' cannot be greater than MaxReplicas",
-        ),
-        ((predictor.get("containerConcurrency") or 0) < 0, "Parallelism cannot be less than 0"),
-        ("logger" in predictor and "mode" not in predictor["logger"], "invalid logger type"),
-    )
-    return next((message for broken, message in faults if broken), "")
 
 
 def _canary_fault(obj: Object, canaries: list[Object]) -> str:

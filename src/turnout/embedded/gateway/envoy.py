@@ -53,9 +53,10 @@ _PREVIOUS_HOSTS = {
 # A predictor that dies takes the connections with it; the request goes to another one. Answers are never retried.
 _RETRY: Object = {
     "retry_on": "connect-failure,refused-stream,reset,reset-before-request",
-    "num_retries": 2,
+    "num_retries": 3,
     "retry_host_predicate": [_PREVIOUS_HOSTS],
-    "host_selection_retry_max_attempts": "5",
+    # A dead host has no request under way, so the balancer likes it best, and picks anew only so often.
+    "host_selection_retry_max_attempts": "100",
     "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
 }
 _PLENTY = 1_000_000  # Envoy's own limits (three retries at a time, for one) are made for fleets of proxies

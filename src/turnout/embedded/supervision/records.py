@@ -53,12 +53,18 @@ def save(folder: Path, record: Record) -> None:
     write_aside(path_of(folder, record.name), orjson.dumps(asdict(record)))
 
 
-def write_aside(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Replace a file in one step; who watches or reads it sees the old content or the new."""
+def write_aside(path: Path, content: bytes, *, mode: int = 0o600, is_durable: bool = False) -> None:
+    """Replace a file in one step; who watches or reads it sees the old content or the new.
+
+    A durable one is on the disk before it is renamed, so that this holds over a power failure, too.
+    """
     aside = path.with_name(f".{path.name}.aside")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        if is_durable:
+            file.flush()
+            os.fsync(file.fileno())
     aside.replace(path)
 
 
