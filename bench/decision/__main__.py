@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from bench.decision import code, errors, kinds, labels, power, replayed, rollouts
+from bench.decision import code, comparison, errors, kinds, labels, power, replayed, rollouts
 from bench.decision.rows import Row, publish
 
-BARS = {
+BARS: dict[str, Callable[[float], Sequence[Any]]] = {
     "bar1": errors.bar1,
     "bar2": errors.bar2,
     "bar3": errors.bar3,
@@ -27,6 +29,7 @@ BARS = {
     "bar15": code.bar15,
     "bar16": code.bar16,
     "controller": replayed.controller,
+    "comparison": comparison.comparison,
 }
 
 
@@ -42,9 +45,14 @@ def main(words: list[str] | None = None) -> int:
     rows: list[Row] = []
     for name in arguments.bars or BARS:
         started = time.monotonic()
-        rows += BARS[name](arguments.scale)
+        if name == "comparison":
+            comparison.comparison(arguments.scale)
+        else:
+            rows += BARS[name](arguments.scale)
         print(f"{name} took {time.monotonic() - started:.0f} s", file=sys.stderr)
-    return 0 if publish(rows, name="decision" if not arguments.bars else "decision-part") else 1
+    if not rows:
+        return 0
+    return 0 if publish(rows, name="decision-part" if arguments.bars else "decision") else 1
 
 
 if __name__ == "__main__":

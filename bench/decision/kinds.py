@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from bench.decision import streams
-from bench.decision.rows import Row, mean, rate
+from bench.decision.rows import Row, exact, mean, rate
 from bench.decision.streams import ALPHA, STEPS
 from bench.decision.twins import LatencyTests, SampleRatios
 from turnout.simulation.kernel import ScoreBets, rollback_bets
 from turnout.stats.alarms import ALARM_ALPHA
 from turnout.stats.betting import ERROR_BETS
+from turnout.stats.order import OrderAlarm
 
-__all__ = ["bar11", "bar12", "bar13"]
+__all__ = ["bar11", "bar12", "bar13", "dealt"]
 
 
 class _Test(Protocol):
@@ -55,6 +57,40 @@ def _sample_ratio(asked: float, given: float, most: int, repetitions: int, seed:
     return _until(test, step, repetitions=repetitions, threshold=1.0 / ALARM_ALPHA, most=most)
 
 
+def dealt(weights: Sequence[int]) -> Iterator[bool]:
+    """Whom a gateway without filters sends to the challenger: a smooth weighted round robin."""
+    current, total = [0] * len(weights), sum(weights)
+    while True:
+        for i, weight in enumerate(weights):
+            current[i] += weight
+        best = max(range(len(weights)), key=lambda i: current[i])
+        current[best] -= total
+        yield best == 1
+
+
+def _false_orders(rollouts: int, seed: int) -> list[bool]:
+    """Rollouts of 1,500 random requests under 5/20/50: whether the order alarm was ever raised."""
+    raised = []
+    for each in range(rollouts):
+        draw, alarm, highest = random.Random(seed * 1_000_003 + each), OrderAlarm(), 0.0
+        for i in range(1500):
+            share = STEPS[i // 500]
+            alarm.update(assigned=draw.random() < share, share=share)
+            highest = max(highest, alarm.evidence)
+        raised.append(highest >= 1.0 / ALARM_ALPHA)
+    return raised
+
+
+def _caught(share: float) -> int:
+    """Requests until the pattern of one proxy worker is seen."""
+    alarm, percent = OrderAlarm(), round(100 * share)
+    for n, assigned in enumerate(dealt([100 - percent, percent]), start=1):
+        alarm.update(assigned=assigned, share=share)
+        if alarm.evidence >= 1.0 / ALARM_ALPHA:
+            return n
+    raise AssertionError("a round robin never ends")
+
+
 def bar11(scale: float = 1.0) -> list[Row]:
     """False alarms over 100,000 requests; requests to a true one."""
     runs = max(int(1500 * scale), 2)
@@ -64,7 +100,11 @@ def bar11(scale: float = 1.0) -> list[Row]:
     false, five, fifty = (
         np.concatenate([found[i][column], found[i + 1][column]]) for i, column in ((0, 0), (2, 2), (4, 2))
     )
+    orders = streams.in_parallel("bar11 order", _false_orders, [(max(int(500 * scale), 2), seed) for seed in range(6)])
+    caught = max(_caught(share) for share in STEPS)
     return [
+        rate("11", "false order alarms in rollouts of 1,500 random requests", np.concatenate(orders), ALARM_ALPHA),
+        exact("11", "requests until a round robin is seen, one worker, worst of 5, 20, 50 %", caught, 500),
         rate("11", "false sample-ratio alarms over 100,000 requests", false, ALARM_ALPHA),
         mean("11", "requests until 5 % that are 4 % are seen", five, 7950),
         mean("11", "requests until 50 % that are 48 % are seen", fifty, 11_400),

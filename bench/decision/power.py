@@ -44,7 +44,8 @@ def _rollbacks(scale: float, *, warm: bool, restarts: bool = True) -> list[Cross
     what = f"bar4 {'warm' if warm else 'cold'}{'' if restarts else ' without restarts'}"
     key = f"{what} {scale}"
     if key not in _KEPT:
-        cells = [(world, options, int(10_000 * scale)) for world in _worlds(_DROPS, -1)]
+        runs = int((10_000 if restarts else 3_000) * scale)
+        cells = [(world, options, runs) for world in _worlds(_DROPS, -1)]
         _KEPT[key] = streams.many(what, cells, seed=4)
     return _KEPT[key]
 

@@ -224,7 +224,7 @@ def arrivals(scale: float = 1.0) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(3):
             page = _units(Path(folder), seed=seed, records=records, twice=seed > 0)
-            test = Test.begin(*_VERSIONS, Policy(), family=1)
+            test = Test.begin(*_VERSIONS, Policy(), family=1, since_us=0)
             feed(test, "predictions", page, {})
             evidence.append(test.comparison.rollback_evidence)
             units.append(len(page["units"]))

@@ -75,16 +75,16 @@ def bar14(scale: float = 1.0) -> list[Row]:
     ]
 
 
-def _any_wrong(repetitions: int, seed: int) -> np.ndarray:
+def _any_wrong(repetitions: int, seed: int, labels: int = 40_000) -> np.ndarray:
     """Three challengers at 5 % each, all worse by exactly the margin, judged on the same champion's labels."""
     draw = np.random.default_rng(1400 + seed)
-    version = np.searchsorted([0.85, 0.90, 0.95], draw.random((repetitions, 40_000), dtype=np.float32)).astype(np.int8)
+    version = np.searchsorted([0.85, 0.90, 0.95], draw.random((repetitions, labels), dtype=np.float32)).astype(np.int8)
     good = draw.random(version.shape, dtype=np.float32) < 0.9 - MARGIN * (version > 0)
     wrong = np.zeros(repetitions, bool)
     share = pair_share(champion=0.85, challenger=0.05)
     for challenger in (1, 2, 3):
         chosen = (version == 0) | (version == challenger)
-        labels = packed.pack(chosen, y=good, assigned=version == challenger)
+        pair = packed.pack(chosen, y=good, assigned=version == challenger)
         tests = promotion_bets(repetitions, margin=MARGIN)
-        wrong |= packed.reached(tests, labels, share=share, threshold=3 / ALPHA)
+        wrong |= packed.reached(tests, pair, share=share, threshold=3 / ALPHA)
     return wrong

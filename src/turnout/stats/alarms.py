@@ -192,7 +192,7 @@ class UnrecordedAlarm:
     """
 
     _TOLERATED = 0.01
-    _BETS = (1.0, 5.0, 25.0, 80.0)
+    _BETS = (0.5, 2.0, 8.0)
 
     def __init__(self) -> None:
         self._wealth = [1.0 / len(self._BETS)] * len(self._BETS)

@@ -60,7 +60,7 @@ def smallest_population(*, alpha: float, margin: float, base: float, steps: tupl
     """Fewer users than this can hardly bring the evidence 1/α for a challenger that is as good as the champion.
 
     In every step those users are drawn afresh who may still move; a unit under the conditional share c is worth
-    c (1 - c) δ² / (2 m (1 - m)) nats at best, and log(1/α) nats are needed, also by the best test that knows both rates.
+    c (1 - c) δ² / (2 m (1 - m)) nats at best, and log(1/α) nats are needed, also by a test that knows both rates.
 
     Examples:
         >>> smallest_population(alpha=0.05, margin=0.02, base=0.9, steps=(0.05, 0.2, 0.5))
