@@ -141,6 +141,7 @@ class FakeLedger:
         self.watermark_us: int | None = None
         self.now_us = 0
         self.away = False
+        self.shadow_pairs: list[dict[str, Any]] = []
 
     def state(self, turnout: str, *, namespace: str) -> dict[str, Any]:
         if self.away:
@@ -199,6 +200,10 @@ class FakeLedger:
             "watermark_us": self.now_us if self.watermark_us is None else self.watermark_us,
             "revs": self.revs,
         }
+
+    def pairs(self, turnout: str, **asked: Any) -> dict[str, Any]:
+        start = int(asked["cursor"] or 0)
+        return {"pairs": self.shadow_pairs[start:], "cursor": str(len(self.shadow_pairs)), "more": False}
 
 
 class FakeAliases:

@@ -310,7 +310,7 @@ def test_without_the_ledger_shares_stay_and_the_condition_says_since_when() -> N
 
 
 def test_without_the_ledger_for_too_long_the_champion_gets_everything_and_the_books_are_set_right_later() -> None:
-    stage = Stage("digits-v1", "digits-v2", policy={"onBlind": "rollback", "blindTime": "10s"})
+    stage = Stage("digits-v1", "digits-v2", policy={"onBlind": "rollback", "blindTime": "20s"})
     stage.now_us = time.time_ns() // 1000
     stage.tick()
     stage.ledger.away = True
@@ -319,7 +319,7 @@ def test_without_the_ledger_for_too_long_the_champion_gets_everything_and_the_bo
             stage.tick(seconds=4)
     assert stage.kube.weights == {"digits-v1": 95, "digits-v2": 5}
     with pytest.raises(Unavailable):
-        stage.tick(seconds=12)
+        stage.tick(seconds=14)
     assert stage.kube.weights == {"digits-v1": 100}
     assert stage.kube.route["metadata"]["annotations"][REV] not in stage.ledger.revs
     stage.ledger.away = False
@@ -412,3 +412,15 @@ def test_the_verdict_names_the_predictions_that_it_rests_on() -> None:
     assert verdict["window"]["last"].startswith("p")
     assert verdict["guarantee"] == "inside"
     assert verdict["spent"]["rollback"] <= 0.05
+
+
+def test_a_shadow_is_compared_with_the_answers_in_pairs() -> None:
+    stage = Stage("digits-v1", "digits-v9", challengers=("digits-v1",), shadows=["digits-v9"])
+    pair = {"agree": True, "y": 1.0, "shadow_y": 1.0, "duration_us": 100, "shadow_duration_us": 200}
+    stage.ledger.shadow_pairs = [pair] * 9 + [{**pair, "agree": False, "shadow_y": 0.0}]
+    stage.tick()
+    stage.controller = stage.another()
+    stage.tick()
+    [shadow] = stage.status["shadows"]
+    assert (shadow["pairs"], shadow["disagreement"], shadow["latencyRatio"]) == (10, 0.1, 2.0)
+    assert (shadow["labelled"], shadow["effect"]) == (10, -0.1)

@@ -36,7 +36,7 @@ def commit(turn: Turn, decisions: Sequence[Decision], ledger: Ledger, *, term: i
 
     A new leader writes its term into every state at once: whoever led before, and sleeps, finds the generation changed.
     """
-    fresh = any(increment.units for increment in turn.increments.values())
+    fresh = turn.has_news or any(increment.units for increment in turn.increments.values())
     if not decisions and not fresh and turn.term == term and turn.rollout == turn.committed:
         return
     turn.keep_tests()

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from turnout.controller import shadowing
 from turnout.controller.evidence import EvidenceSource, Increment, Test, read_increment
 from turnout.controller.records import Blindness
 from turnout.controller.rollout import Rollout
+from turnout.controller.shadowing import Pairs
 from turnout.errors import Conflict
 from turnout.kube import httproutes, inferenceservices
 from turnout.kube.turnouts import TurnoutSpec
@@ -16,7 +18,7 @@ from turnout.kube.turnouts import TurnoutSpec
 __all__ = ["Ledger", "Turn", "World", "blindness", "current_tests", "observe"]
 
 
-class Ledger(EvidenceSource, Protocol):
+class Ledger(EvidenceSource, Pairs, Protocol):
     """The ledger, as the controller needs it."""
 
     def state(self, turnout: str, *, namespace: str) -> dict[str, Any]: ...
@@ -80,6 +82,7 @@ class Turn:
     shadows: dict[str, Any]
     running: dict[str, Test] = field(default_factory=dict)
     increments: dict[str, Increment] = field(default_factory=dict)
+    has_news: bool = False  # of shadows
 
     @property
     def key(self) -> str:
@@ -97,7 +100,7 @@ class Turn:
             self.tests[f"{test.champion}|{test.challenger}"] = test.dump()
 
 
-def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledger, *, term: int) -> Turn:
+def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledger, *, term: int, now_us: int) -> Turn:
     """The state as it was committed last, and the evidence that has come since.
 
     Raises:
@@ -125,6 +128,9 @@ def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledge
     )
     turn.running = current_tests(turn)
     _read_evidence(turn, ledger)
+    turn.shadows, turn.has_news = shadowing.read(
+        ledger, name, turn.shadows, namespace=namespace, spec=spec, now_us=now_us
+    )
     return turn
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from turnout.controller import acting, blinding, decision, observing, probing, reporting, telling
+from turnout.controller import acting, blinding, decision, observing, probing, reporting, shadowing, telling
 from turnout.controller.aliases import Wanted
 from turnout.controller.observing import Ledger, Turn, World
 from turnout.controller.records import Decision, Observed
@@ -64,7 +64,7 @@ class Controller:
             reporting.refuse(self.kube, turnout, reason="Conflict", message=told)
             return
         try:
-            turn = observing.observe(turnout, spec, host, self.ledger, term=term)
+            turn = observing.observe(turnout, spec, host, self.ledger, term=term, now_us=world.now_us)
         except Unavailable as error:
             blinding.endure(turnout, spec, world, self.kube, host=host, why=str(error))
             raise
@@ -92,7 +92,7 @@ class Controller:
             frozen=waits,
             route_in_sync=not restored,
             sticky=spec.sticky.header,
-            shadows=[{"version": version, **told} for version, told in turn.shadows.items()],
+            shadows=shadowing.status(turn.shadows, spec, world.ready(turn.namespace)),
             bad_order=bad_order,
         )
         reporting.report(self.kube, turnout, turn.rollout, seen)

@@ -167,6 +167,23 @@ class LedgerClient:
         query |= {"cursor": cursor, "since_us": since_us, "window_us": window_us, "limit": limit}
         return self._call("GET", f"/v1/turnouts/{_segment(turnout)}/evidence", query=query)
 
+    def pairs(
+        self,
+        turnout: str,
+        *,
+        shadow: str,
+        window_us: int,
+        namespace: str = "default",
+        cursor: str | None = None,
+        since_us: int | None = None,
+        limit: int = 1_000,
+    ) -> Json:
+        """What a shadow answered beside what the callers got, after `cursor`."""
+        query: Json = {"namespace": namespace, "shadow": shadow, "cursor": cursor, "since_us": since_us}
+        return self._call(
+            "GET", f"/v1/turnouts/{_segment(turnout)}/pairs", query=query | {"window_us": window_us, "limit": limit}
+        )
+
     def state(self, turnout: str, *, namespace: str = "default") -> Json:
         """`{"generation": g, "state": {...} or null}`; generation 0 before the first write."""
         return self._call("GET", f"/v1/turnouts/{_segment(turnout)}/state", query={"namespace": namespace})

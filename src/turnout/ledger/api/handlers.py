@@ -24,6 +24,7 @@ from turnout.ledger import (
     history,
     ingest,
     lineage,
+    pairs,
     predictions,
     records,
     states,
@@ -166,6 +167,15 @@ async def get_evidence(call: Call) -> Response:
     question = Question(**query, turnout=call.path["name"], after=after)
     horizon = await call.write(lambda connection: evidence.close(connection, question, now_us=now_us))
     return _json(await call.read(lambda connection: evidence.page(connection, question, horizon)))
+
+
+async def get_pairs(call: Call) -> Response:
+    """Copies of a shadow with the answers that callers got."""
+    query, now_us = dict(call.query), call.store.clock_us()
+    cursor, since_us = query.pop("cursor"), query.pop("since_us")
+    after = cursors.decode("pairs", cursor) if cursor else Position(time_us=since_us, id="")
+    question = pairs.PairsQuestion(**query, turnout=call.path["name"], after=after)
+    return _json(await call.read(lambda connection: pairs.page(connection, question, now_us=now_us)))
 
 
 async def get_state(call: Call) -> Response:

@@ -117,6 +117,21 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
             "dropped": {"type": "object", "additionalProperties": _COUNT},
         }
     ),
+    "Pairs": _object(
+        {
+            "pairs": _list(
+                _object(
+                    {"id": _TEXT, "shadow_id": _TEXT, "time_us": _TIME, "version": _TEXT, "agree": {"type": "boolean"}},
+                    y=_UNIT,
+                    shadow_y=_UNIT,
+                    duration_us={"type": ["integer", "null"]},
+                    shadow_duration_us={"type": ["integer", "null"]},
+                )
+            ),
+            "cursor": _TEXT,
+            "more": {"type": "boolean", "description": "Another page is ready now."},
+        }
+    ),
     "Weights": {"type": "object", "additionalProperties": _COUNT},
     "State": _object({"generation": _COUNT, "state": {"type": ["object", "null"]}}),
     "StateChange": _object(

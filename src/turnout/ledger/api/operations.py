@@ -58,6 +58,14 @@ _EVIDENCE = (
     ),
     Parameter("limit", "How many rows to look at.", kind="integer", default=10_000, minimum=1, maximum=50_000),
 )
+_PAIRS = (
+    _NAMESPACE,
+    Parameter("shadow", "The version that gets copies.", is_required=True),
+    _CURSOR,
+    Parameter("since_us", "Without a cursor: where to begin.", kind="integer", default=0),
+    Parameter("window_us", "How long to wait for labels.", kind="integer", is_required=True),
+    Parameter("limit", "How many copies to look at.", kind="integer", default=1_000, minimum=1, maximum=10_000),
+)
 _LIVE = (
     Parameter("at_us", "The time that is asked about; now when it is not given.", kind="integer"),
     Parameter("namespace", "Only endpoints of this namespace."),
@@ -150,6 +158,14 @@ OPERATIONS = (
         "Frozen units of two versions, in the order (time_us, id), after a cursor.",
         parameters=_EVIDENCE,
         answers=((200, "Evidence"),),
+    ),
+    Operation(
+        "GET",
+        "/v1/turnouts/{name}/pairs",
+        handlers.get_pairs,
+        "What a shadow answered beside what the callers got, in the order of the copies.",
+        parameters=_PAIRS,
+        answers=((200, "Pairs"),),
     ),
     Operation(
         "GET",
