@@ -135,7 +135,7 @@ class Predictor:
 
     def _announced(self) -> int:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        self.greeting = line = self.process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
         if not found:
             self.process.wait(10)

@@ -190,7 +190,13 @@ async def _grpc(arguments: Arguments, place: Place, desk: Desk, repository: Repo
         from turnout.predictor.over_grpc.server import GrpcServer
     except ImportError as error:
         raise InputError(f"--grpc_port: wanted the extra turnout[grpc], which is not installed: {error}") from error
-    found = GrpcServer(desk, repository, max_body_bytes=arguments.max_body_bytes, max_rows=arguments.max_rows)
+    found = GrpcServer(
+        desk,
+        repository,
+        max_body_bytes=arguments.max_body_bytes,
+        max_rows=arguments.max_rows,
+        shared=place.workers > 1,
+    )
     await found.open(arguments.http_host, place.grpc_port)
     return found
 

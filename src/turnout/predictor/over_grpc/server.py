@@ -55,7 +55,8 @@ class _Waiting:
 class GrpcServer:
     """Answers for the versions of a repository."""
 
-    def __init__(self, desk: Desk, repository: Repository, *, max_body_bytes: int, max_rows: int) -> None:
+    def __init__(self, desk: Desk, repository: Repository, *, max_body_bytes: int, max_rows: int, shared: bool) -> None:
+        """`shared`: the port may be shared with other workers."""
         self.port = 0
         self._desk = desk
         self._repository = repository
@@ -64,7 +65,7 @@ class GrpcServer:
         options = [
             ("grpc.max_receive_message_length", max_body_bytes),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 1),
+            ("grpc.so_reuseport", int(shared)),
         ]
         self._server = grpc.aio.server(options=options)
         calls: dict[str, tuple[Callable[[Any, Context], Awaitable[Any]], Any, Any]] = {
