@@ -1,4 +1,4 @@
-"""One ledger per test: a database in a fresh folder, a clock that the test moves, a client without a socket."""
+"""One ledger per test: a fresh database of either kind, a clock that the test moves, a client without a socket."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.ledger.building import Clock
+from tests.ledger.postgresql import PostgreSQL
 from tests.ledger.serving import TOKEN, URL, InProcess
 from turnout.ledger.api.app import application
 from turnout.ledger.client import LedgerClient
@@ -20,9 +21,35 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A server for all tests that want one; it starts in about a second."""
+    with PostgreSQL() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of database; every test that asks for one runs on both."""
+    return str(request.param)
+
+
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{tmp_path / 'ledger.db'}", clock_us=clock)
+def database(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new database, in which there is nothing yet."""
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def store(kind: str, request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    if kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    else:
+        url = request.getfixturevalue("postgresql").emptied_database()
+    opened = Store(url, clock_us=clock)
     yield opened
     opened.close()
 

@@ -1,83 +1,135 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, create_engine, insert, inspect, select
 
-from turnout.errors import Failed, InputError, Unavailable
-from turnout.ledger import migrations
-from turnout.ledger.schema import SCHEMA_VERSION, VERSIONS
+from tests.ledger.building import NOON
+from tests.ledger.serving import TOKEN, URL, InProcess
+from turnout.errors import Failed, InputError, NotFound, Unavailable
+from turnout.ledger import audit, migrations
+from turnout.ledger.api.app import application
+from turnout.ledger.client import LedgerClient
+from turnout.ledger.schema import VERSIONS
 from turnout.ledger.store import Store, wall_clock_us
+
+FIRST_RELEASE = Path(__file__).parent / "data" / "first_release.sql"
 
 
 def url(folder: Path) -> str:
     return f"sqlite:///{folder / 'ledger.db'}"
 
 
-def version(connection: Connection) -> int:
-    return int(connection.execute(select(SCHEMA_VERSION.c.version)).scalar_one())
+def older(folder: Path, number: int = 1) -> str:
+    """A ledger of the first release, with predictions, feedback, an erasure and a request at the gateway."""
+    connection = sqlite3.connect(folder / "ledger.db")
+    connection.executescript(FIRST_RELEASE.read_text())
+    if number == 2:
+        connection.executescript(
+            "ALTER TABLE predictions ADD COLUMN subject TEXT; UPDATE schema_version SET version = 2"
+        )
+    connection.close()
+    return url(folder)
 
 
-def test_a_new_database_has_the_newest_schema(tmp_path: Path) -> None:
-    store = Store(url(tmp_path))
-    assert store.read(version).result() == migrations.newest()
+def revision(connection: Connection) -> Any:
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+
+
+def shape(url: str) -> dict[str, Any]:
+    """Tables, columns and indexes, as the database itself describes them."""
+    engine = create_engine(url)
+    seen = inspect(engine)
+    tables = {
+        table: (
+            {column["name"]: (str(column["type"]), column["nullable"]) for column in seen.get_columns(table)},
+            sorted(str((index["name"], index["column_names"])) for index in seen.get_indexes(table)),
+            seen.get_pk_constraint(table)["constrained_columns"],
+        )
+        for table in seen.get_table_names()
+    }
+    engine.dispose()
+    return tables
+
+
+def test_a_new_database_has_the_newest_schema(database: str) -> None:
+    store = Store(database)
+    assert store.read(revision).result() == migrations.newest()
     store.close()
 
 
-def test_opening_a_database_again_keeps_what_it_holds(tmp_path: Path) -> None:
+def test_opening_a_database_again_keeps_what_it_holds(database: str) -> None:
     row = {"namespace": "default", "endpoint": "digits", "version": "digits-v1"}
-    first = Store(url(tmp_path))
+    first = Store(database)
     first.write(lambda connection: connection.execute(insert(VERSIONS).values(**row)).rowcount).result()
     first.close()
-    second = Store(url(tmp_path))
-    assert (
-        second.read(lambda connection: connection.execute(select(VERSIONS.c.version)).scalar_one()).result()
-        == "digits-v1"
-    )
+    second = Store(database)
+    found = second.read(lambda connection: connection.execute(select(VERSIONS.c.version)).scalar_one()).result()
+    assert found == "digits-v1"
     second.close()
 
 
-def test_an_older_schema_is_taken_forward_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store(url(tmp_path)).close()
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_upgraded_ledger_has_the_tables_of_a_new_one(tmp_path: Path, number: int) -> None:
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+    Store(older(tmp_path / "old", number)).close()
+    Store(url(tmp_path / "new")).close()
+    assert shape(url(tmp_path / "old")) == shape(url(tmp_path / "new"))
 
-    def second(connection: Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE versions ADD COLUMN colour TEXT")
 
-    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, second))
-    store = Store(url(tmp_path))
-    assert store.read(version).result() == migrations.newest()
-    assert store.read(lambda connection: connection.exec_driver_sql("SELECT colour FROM versions").all()).result() == []
+def test_an_upgrade_loses_nothing(tmp_path: Path) -> None:
+    store = Store(older(tmp_path))
+    with InProcess(application(store, token=TOKEN)) as transport:
+        ledger = LedgerClient(URL, TOKEN, transport=transport)
+        summary = ledger.summary("digits")
+        assert (summary["predictions"], summary["labelled"]) == (43, 4)
+        assert summary["versions"]["digits-v1"]["mean_outcome"] == 0.5
+        assert summary["versions"]["digits-v1"]["errors"] == summary["versions"]["digits-v2"]["shadow"] == 1
+
+        corrected = ledger.prediction(f"{1:032x}")
+        assert [word["label"] for word in corrected["feedback"]] == [7, 8]
+        assert (corrected["request_id"], corrected["time_us"]) == ("request-1", NOON + 1)
+        assert corrected["inputs"][0]["data"] == [0.0, 1.5]
+        with pytest.raises(NotFound, match="erased"):
+            ledger.prediction(f"{5:032x}")
+        assert ledger.feedback_by_caller("mine", label=7)["predictions"][0]["status"] == "unchanged"
+        units = ledger.evidence("digits", champion="digits-v1", challenger="digits-v2", window_us=0)["units"]
+        assert [unit["id"] for unit in units][:3] == [f"{i:032x}" for i in range(3)]
+        assert len(units) == 41
+
+        late = ledger.feedback("e" * 32, label=1)
+        assert (late["status"], late["pending"]) == ("unchanged", True)
+    assert store.read(audit.verify).result().problem is None
     store.close()
 
 
-def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store(url(tmp_path)).close()
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    address = older(tmp_path)
+    before = sqlite3.connect(tmp_path / "ledger.db")
+    before.execute("CREATE TABLE pins (colour TEXT)")  # in the way of the upgrade
+    before.close()
+    with pytest.raises(Unavailable, match="already exists"):
+        Store(address)
+    assert "schema_version" in shape(address)
+    assert "alembic_version" not in shape(address)
 
-    def broken(connection: Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE versions ADD COLUMN colour TEXT")
-        connection.exec_driver_sql("nonsense")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(migrations, "STEPS", (*migrations.STEPS, broken))
-        with pytest.raises(Unavailable, match="syntax error"):
-            Store(url(tmp_path))
-    store = Store(url(tmp_path))
-    with pytest.raises(Unavailable, match="no such column: colour"):
-        store.read(lambda connection: connection.exec_driver_sql("SELECT colour FROM versions").all()).result()
+def test_a_database_of_a_newer_turnout_is_refused(database: str) -> None:
+    store = Store(database)
+    store.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'").rowcount).result()
     store.close()
+    with pytest.raises(Failed, match="has schema 9999, this Turnout knows up to"):
+        Store(database)
 
 
-def test_a_database_of_a_newer_turnout_is_refused(tmp_path: Path) -> None:
-    store = Store(url(tmp_path))
-    store.write(lambda connection: connection.execute(update(SCHEMA_VERSION).values(version=99)).rowcount).result()
-    store.close()
-    with pytest.raises(Failed, match=r"has schema 99, this Turnout knows \d"):
-        Store(url(tmp_path))
-
-
-@pytest.mark.parametrize("wrong", ["ledger.db", "postgresql://u:pass@host/db", "sqlite://", "://"])
-def test_only_a_sqlite_file_is_a_database_and_no_password_is_shown(wrong: str) -> None:
+@pytest.mark.parametrize(
+    "wrong", ["ledger.db", "mysql://u:pass@host/db", "sqlite://", "://", "postgresql://u:pass@host"]
+)
+def test_other_databases_are_refused_and_no_password_is_shown(wrong: str) -> None:
     with pytest.raises(InputError, match="wanted sqlite:////absolute/path") as caught:
         Store(wrong)
     assert "pass" not in str(caught.value)
@@ -88,11 +140,23 @@ def test_a_folder_that_does_not_exist_is_named() -> None:
         Store("sqlite:////nowhere/x.db")
 
 
-def test_acknowledged_means_synced(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="cannot open the ledger's database postgresql") as caught:
+        Store(f"postgresql://ann:pass@/ledger?host={tmp_path}")
+    assert "pass" not in str(caught.value)
+
+
+def test_acknowledged_means_synced_on_sqlite(tmp_path: Path) -> None:
     store = Store(url(tmp_path))
     for pragma, value in (("synchronous", 2), ("journal_mode", "wal"), ("secure_delete", 1)):
         assert store.write(lambda c, p=pragma: c.exec_driver_sql(f"PRAGMA {p}").scalar_one()).result() == value
     store.close()
+
+
+def test_acknowledged_means_synced_on_postgresql(store: Store) -> None:
+    if store.write(lambda c: c.dialect.name).result() == "postgresql":
+        for setting in ("fsync", "synchronous_commit"):
+            assert store.write(lambda c, s=setting: c.exec_driver_sql(f"SHOW {s}").scalar_one()).result() == "on"
 
 
 def test_the_clock_counts_microseconds() -> None:

@@ -91,7 +91,7 @@ class World:
         )
         parsed = records.parse_batch(body)
         assert not parsed.rejected
-        self.store.write(lambda connection: ingest.take(connection, parsed)).result()
+        self.store.write(lambda connection: ingest.take(connection, parsed, now_us=NOON)).result()
         self.sent[version] = max(watermark, self.sent[version])
 
     def play(self, one: Round) -> None:

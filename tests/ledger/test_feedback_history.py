@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.ledger.building import NOON, Clock, batch, record
 from turnout.errors import Conflict, NotFound, TurnoutError
-from turnout.ledger import feedback, ingest, predictions, records
+from turnout.ledger import erasures, feedback, ingest, predictions, records
 from turnout.ledger.feedback import Answer, Post
 from turnout.ledger.store import Store
 from turnout.ledger.words import Verb, Word
@@ -37,7 +37,7 @@ def say(store: Store, name: str, verb: Verb, word: Word) -> Answer | TurnoutErro
 
 def ship(store: Store, name: str) -> None:
     parsed = records.parse_batch(batch([record(name=name, predicted=7)], log=name, watermark_us=0))
-    store.write(lambda connection: ingest.take(connection, parsed)).result()
+    store.write(lambda connection: ingest.take(connection, parsed, now_us=NOON)).result()
 
 
 class History(RuleBasedStateMachine):
@@ -76,7 +76,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.is_here and not self.is_erased)
     @rule()
     def it_is_erased(self) -> None:
-        self.store.write(lambda connection: predictions.erase(connection, self.name, now_us=NOON)).result()
+        self.store.write(lambda connection: erasures.erase(connection, self.name, now_us=NOON)).result()
         self.is_erased = True
 
     @invariant()

@@ -131,8 +131,8 @@ def test_errors_are_in_the_summary_of_their_turnout_only(ledger: LedgerClient) -
         (request(duration_us=-1), "duration_us: wanted an integer, microseconds"),
         (request(code="200"), "code: wanted an HTTP status, or 0 for none"),
         (request(code=1000), "code: wanted an HTTP status"),
-        (request(stamp=7), "stamp: wanted a string or null"),
-        (request(id=7), "id: wanted a string or null"),
+        (request(stamp=7), "stamp: wanted a string without NUL, or null"),
+        (request(id=7), "id: wanted a string without NUL, or null"),
     ],
 )
 def test_a_bad_entry_is_named_and_does_not_block_its_neighbours(ledger: LedgerClient, bad: Any, reason: str) -> None:

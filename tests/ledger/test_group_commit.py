@@ -96,7 +96,7 @@ def test_what_the_database_refuses_cannot_spoil_what_waits_with_it(store: Store)
         ]
     assert futures[0].result() == "a"
     assert futures[2].result() == "b"
-    with pytest.raises(Unavailable, match="UNIQUE constraint failed") as caught:
+    with pytest.raises(Unavailable, match=r"(?i)unique constraint") as caught:
         futures[1].result()
     assert isinstance(caught.value.__cause__, DBAPIError)
     assert stored(store) == {"a", "b"}
@@ -106,10 +106,10 @@ def test_items_that_wait_for_the_same_work_are_one_call(store: Store) -> None:
     calls.clear()
     with Gate(store):
         futures = [store.write_together(put_all, path) for path in ("a", "bad", "b")]
-    assert calls == [["a", "bad", "b"]]
     assert (futures[0].result(), futures[2].result()) == ("a", "b")
     with pytest.raises(Conflict):
         futures[1].result()
+    assert calls == [["a", "bad", "b"]]
 
 
 def test_work_given_up_by_its_caller_is_not_done(store: Store) -> None:

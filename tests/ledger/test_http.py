@@ -83,9 +83,9 @@ def test_a_mistake_of_ours_tells_the_caller_no_more_than_that(
 
 
 def test_a_database_that_fails_is_unavailable_and_says_when_to_come_back(store: Store, http: httpx.Client) -> None:
-    store.write(lambda connection: connection.exec_driver_sql("DROP TABLE contents")).result()
+    store.write(lambda connection: connection.exec_driver_sql("DROP TABLE predictions")).result()
     reply = http.get("/v1/predictions")
-    assert "no such table: contents" in http.get("/v1/predictions/x").json()["detail"]
+    assert "predictions" in http.get("/v1/predictions/x").json()["detail"]
     assert reply.status_code == 200  # without versions there is nothing to look for
     reply = http.post("/v1/events", json=batch([record()]))
     assert "database failed" in assert_problem(reply, 503)["detail"]

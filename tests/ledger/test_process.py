@@ -156,7 +156,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     [
         (None, "sqlite:////tmp/unused.db", 2, "InputError: --token-file {folder}/token: No such file"),
         (" \n", "sqlite:////tmp/unused.db", 2, "InputError: --token-file {folder}/token: the file is empty"),
-        ("x", "postgresql://host/db", 2, "InputError: --database postgresql://host/db: wanted sqlite:"),
+        ("x", "mysql://host/db", 2, "InputError: --database mysql://host/db: wanted sqlite:"),
         ("x", "sqlite:////nowhere/l.db", 1, "Unavailable: cannot open the ledger's database"),
     ],
 )

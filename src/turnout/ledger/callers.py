@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from turnout.errors import InputError, TurnoutError
-from turnout.ledger import feedback, words
+from turnout.ledger import feedback, rows, words
 from turnout.ledger.feedback import Answer, Joined, Post
-from turnout.ledger.records import Record, is_text, is_text_or_null
-from turnout.ledger.schema import CALLER_FEEDBACK, CONTENTS, PREDICTIONS, VERSIONS
+from turnout.ledger.records import Record, is_name_or_empty, is_text
+from turnout.ledger.schema import CALLER_FEEDBACK, PREDICTIONS, VERSIONS
 from turnout.ledger.words import Verb, Word
 
 __all__ = ["CallerAnswer", "Statement", "join", "parse", "record"]
@@ -69,13 +69,14 @@ def parse(body: object, *, verb: Verb, now_us: int) -> Statement:
     """
     word = words.parse(body, verb=verb, also=_ADDRESS)
     fields: dict[str, Any] = body if isinstance(body, dict) else {}
-    if not is_text(fields.get("caller_id")):
+    caller_id = rows.key(fields["caller_id"]) if is_text(fields.get("caller_id")) else None
+    if caller_id is None:
         raise InputError("caller_id: wanted the id that the caller gave")
     for name in ("namespace", "endpoint"):
-        if not is_text_or_null(fields.get(name)):
+        if not is_name_or_empty(fields.get(name)):
             raise InputError(f"{name}: wanted a name")
     address = {name: fields.get(name) for name in ("namespace", "endpoint")}
-    return Statement(caller_id=fields["caller_id"], verb=verb, word=word, now_us=now_us, **address)
+    return Statement(caller_id=caller_id, verb=verb, word=word, now_us=now_us, **address)
 
 
 def record(connection: Connection, statement: Statement) -> CallerAnswer:
@@ -104,10 +105,10 @@ def join(connection: Connection, records: Iterable[Record]) -> dict[str, Joined]
     """The last word said about the caller's id of each of these new records, after the record was made."""
     by_caller: dict[str, list[Record]] = {}
     for one in records:
-        if one.get("caller_id"):
-            by_caller.setdefault(one["caller_id"], []).append(one)
+        if caller_id := rows.key(one.get("caller_id")):
+            by_caller.setdefault(caller_id, []).append(one)
     applies = {
-        one["id"]: (said, one["outputs"])
+        one["id"]: (said, one)
         for ids in feedback.chunks(by_caller)
         for said in connection.execute(_SAID, {"ids": ids})
         for one in by_caller[said.caller_id]
@@ -132,10 +133,9 @@ def _carriers(connection: Connection, statement: Statement) -> list[str]:
     """
     found = (
         select(PREDICTIONS.c.id)
-        .join(CONTENTS, CONTENTS.c.no == PREDICTIONS.c.no)
         .join(VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no)
-        .where(CONTENTS.c.caller_id == statement.caller_id)
-        .order_by(PREDICTIONS.c.no)
+        .where(PREDICTIONS.c.caller_id == statement.caller_id)
+        .order_by(PREDICTIONS.c.time_us, PREDICTIONS.c.id)
         .limit(_MOST + 1)
     )
     if statement.namespace is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
+from sqlalchemy import BigInteger, Column, ColumnElement, Text, and_, literal, tuple_
 
 from turnout.errors import InputError
 
-__all__ = ["Position", "decode", "encode"]
+__all__ = ["Position", "after", "before", "decode", "encode"]
 
 
 @dataclass(frozen=True, order=True)
@@ -19,6 +21,16 @@ class Position:
 
     time_us: int
     id: str
+
+
+def after(time: Column[int], id: Column[str], position: Position) -> ColumnElement[bool]:
+    """Rows behind a position. The bound on the time alone is implied; it lets PostgreSQL leave out whole months."""
+    return and_(time >= position.time_us, tuple_(time, id) > _pair(position))
+
+
+def before(time: Column[int], id: Column[str], position: Position) -> ColumnElement[bool]:
+    """Rows before a position."""
+    return and_(time <= position.time_us, tuple_(time, id) < _pair(position))
 
 
 def encode(kind: str, position: Position) -> str:
@@ -40,3 +52,7 @@ def decode(kind: str, cursor: str) -> Position:
         case [str(of), int(time_us), str(last)] if of == kind and abs(time_us) < 1 << 62:
             return Position(time_us=time_us, id=last)
     raise InputError(f"cursor: this is none that the ledger gave for {kind}")
+
+
+def _pair(position: Position) -> Any:
+    return tuple_(literal(position.time_us, BigInteger), literal(position.id, Text))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, literal, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, literal, select
 
 from turnout.ledger import audit, cursors, feedback, gaps, stamps
 from turnout.ledger.cursors import Position
@@ -97,11 +97,11 @@ class _Source:
         self, connection: Connection, question: Question, *, version: str, owner: ColumnElement[bool], until_us: int
     ) -> Sequence[Any]:
         """The next rows of one version: a range of the index, where two versions at once would have to be sorted."""
-        table, after = self.time.table.c, question.after
+        table = self.time.table.c
         head = (self.time.label("time_us"), self.id.label("id"), literal(version).label("version"))
         statement = (
             select(*head, table.standing, table.rev, table.p, *self.made_of)
-            .where(owner, tuple_(self.time, self.id) > tuple_(after.time_us, after.id), self.time <= until_us)
+            .where(owner, cursors.after(self.time, self.id, question.after), self.time <= until_us)
             .order_by(self.time, self.id)
             .limit(question.limit)
         )

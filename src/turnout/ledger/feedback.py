@@ -10,42 +10,34 @@ were handed out stay as they were, also when the clock is set back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from turnout.errors import InputError, NotFound, TurnoutError
-from turnout.ledger import outcomes, words
-from turnout.ledger.schema import CONTENTS, FEEDBACK, PREDICTIONS, VERSIONS
+from turnout.ledger import bulk, contents, outcomes, partitions, rows, totals, words
+from turnout.ledger.schema import FEEDBACK, PENDING, PREDICTIONS, VERSIONS, Standing
+from turnout.ledger.totals import Change
 from turnout.ledger.words import Verb, Word
 
 __all__ = ["Answer", "Gone", "Joined", "Post", "append", "chunks", "columns_of", "history", "join", "labels", "record"]
 
 _IDS_PER_STATEMENT = 500
 
-_KNOWN = (
-    select(PREDICTIONS, VERSIONS.c.closed_us, CONTENTS.c.content)
-    .join(VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no)
-    .outerjoin(CONTENTS, CONTENTS.c.no == PREDICTIONS.c.no)
-    .where(PREDICTIONS.c.id.in_(bindparam("ids", expanding=True)))
+_KNOWN = [PREDICTIONS.c[name] for name in ("time_us", "version_no", "standing", "predicted", "chunk_no", "place")]
+_KNOWN += [PREDICTIONS.c[name] for name in ("erased_us", "feedback_count")]
+_SAID = [column for column in FEEDBACK.c if column.name != "prediction_id"]
+_SET_OUTCOME = (
+    update(FEEDBACK)
+    .where(FEEDBACK.c.no == bindparam("row"), FEEDBACK.c.prediction_us == bindparam("of"))
+    .values(outcome=bindparam("value"))
 )
-_HISTORY = (
-    select(FEEDBACK).where(FEEDBACK.c.prediction_id.in_(bindparam("ids", expanding=True))).order_by(FEEDBACK.c.no)
-)
-_LAST = select(FEEDBACK).where(
-    FEEDBACK.c.no.in_(
-        select(func.max(FEEDBACK.c.no))
-        .where(FEEDBACK.c.prediction_id.in_(bindparam("ids", expanding=True)))
-        .group_by(FEEDBACK.c.prediction_id)
-    )
-)
-_SET_OUTCOME = update(FEEDBACK).where(FEEDBACK.c.no == bindparam("row")).values(outcome=bindparam("value"))
 _SET_CURRENT = (
     update(PREDICTIONS)
-    .where(PREDICTIONS.c.no == bindparam("row"))
+    .where(PREDICTIONS.c.id == bindparam("name"), PREDICTIONS.c.time_us == bindparam("of"))
     .values(
         outcome=bindparam("value"),
         feedback_us=bindparam("arrived"),
@@ -93,8 +85,7 @@ class Answer:
         return head | {"feedback": said, "outcome": self.outcome}
 
 
-@dataclass(frozen=True)
-class Joined:
+class Joined(NamedTuple):
     """What a record's columns say about its feedback."""
 
     outcome: float | None
@@ -104,22 +95,21 @@ class Joined:
 
 @dataclass
 class _Subject:
-    """One prediction while posts about it are decided."""
+    """One prediction while posts about it are decided; `row` is None while it is not here."""
 
-    no: int | None = None
-    is_erased: bool = False
-    has_word: bool = False
+    row: Row[Any] | None = None
     closed_us: int = 0
-    content: bytes | None = None
+    outputs: list[Any] | None = None
     current: Word | None = None
     arrived_us: int = 0
     outcome: float | None = None
+    outcome_before: float | None = None
     appended: list[dict[str, Any]] = field(default_factory=list)
 
     def outcome_of(self, word: Word) -> float | None:
-        if self.content is None:
+        if self.outputs is None:
             return None
-        return outcomes.outcome(label=word.label, score=word.score, outputs=orjson.loads(self.content)["outputs"])
+        return outcomes.outcome(label=word.label, score=word.score, outputs=self.outputs)
 
 
 def record(connection: Connection, posts: list[Post]) -> list[Answer | TurnoutError]:
@@ -131,49 +121,51 @@ def record(connection: Connection, posts: list[Post]) -> list[Answer | TurnoutEr
             answers.append(_take(post, subjects[post.prediction_id]))
         except TurnoutError as error:
             answers.append(error)
-    _write(connection, subjects.values())
+    _write(connection, {name: subject for name, subject in subjects.items() if subject.appended})
     return answers
 
 
-def join(connection: Connection, arriving: dict[str, list[Any]]) -> dict[str, Joined]:
-    """The feedback that came before its record: `arriving` maps the new ids to the outputs of their records."""
+def join(connection: Connection, arriving: Mapping[str, Mapping[str, Any]]) -> dict[str, Joined]:
+    """The feedback that came before these records, by their ids."""
+    waiting = [row.prediction_id for row in bulk.among(connection, PENDING.c.prediction_id, arriving)]
     joined: dict[str, Joined] = {}
     updates: list[dict[str, Any]] = []
-    for row in _rows(connection, _HISTORY, arriving):
-        outcome = _outcome_or_none(_word(row), arriving[row.prediction_id])
-        updates.append({"row": row.no, "value": outcome})
+    for row in _said(connection, waiting):
+        outcome = _outcome_or_none(_word(row), arriving[row.prediction_id]["outputs"])
+        updates.append({"row": row.no, "of": row.prediction_us, "value": outcome})
         before = joined.get(row.prediction_id, Joined(None, None, 0))
         joined[row.prediction_id] = Joined(outcome, row.arrived_us, before.feedback_count + 1)
     if updates:
         connection.execute(_SET_OUTCOME, updates)
+    for ids in chunks(waiting):
+        connection.execute(delete(PENDING).where(PENDING.c.prediction_id.in_(ids)))
     return joined
 
 
-def append(connection: Connection, said: dict[str, tuple[Row[Any], list[Any]]]) -> dict[str, Joined]:
-    """First words of records that are about to be stored: `said` maps their ids to a row with the word and outputs."""
-    rows = [
+def append(connection: Connection, said: Mapping[str, tuple[Row[Any], Mapping[str, Any]]]) -> dict[str, Joined]:
+    """First words of records that are about to be stored: `said` maps their ids to a row with the word, and to them."""
+    appended = [
         columns_of(_word(row))
-        | {"prediction_id": name, "arrived_us": row.arrived_us, "outcome": _outcome_or_none(_word(row), outputs)}
-        for name, (row, outputs) in said.items()
+        | {"prediction_id": name, "prediction_us": record["time_us"], "arrived_us": row.arrived_us}
+        | {"outcome": _outcome_or_none(_word(row), record["outputs"])}
+        for name, (row, record) in said.items()
     ]
-    if rows:
-        connection.execute(insert(FEEDBACK), rows)
-    return {row["prediction_id"]: Joined(row["outcome"], row["arrived_us"], 1) for row in rows}
+    _append(connection, appended)
+    return {row["prediction_id"]: Joined(row["outcome"], row["arrived_us"], 1) for row in appended}
 
 
 def history(connection: Connection, prediction_id: str) -> list[dict[str, Any]]:
     """All that was said about a prediction, the current word last."""
     return [
         asdict(_word(row)) | {"arrived_us": row.arrived_us, "outcome": row.outcome}
-        for row in _rows(connection, _HISTORY, [prediction_id])
+        for row in _said(connection, [prediction_id])
     ]
 
 
 def labels(connection: Connection, ids: Iterable[str]) -> dict[str, Any]:
     """The current label of each of these predictions that has one."""
-    return {
-        row.prediction_id: orjson.loads(row.label) for row in _rows(connection, _LAST, ids) if row.label is not None
-    }
+    last = {row.prediction_id: row.label for row in _said(connection, ids)}
+    return {name: orjson.loads(label) for name, label in last.items() if label is not None}
 
 
 def columns_of(word: Word) -> dict[str, Any]:
@@ -191,23 +183,32 @@ def chunks(ids: Iterable[str]) -> Iterator[Sequence[str]]:
 
 def _subjects(connection: Connection, ids: set[str]) -> dict[str, _Subject]:
     subjects = {name: _Subject() for name in ids}
-    for row in _rows(connection, _KNOWN, ids):
-        subjects[row.id] = _Subject(
-            no=row.no,
-            is_erased=row.erased_us is not None,
-            has_word=row.feedback_count > 0,
-            closed_us=row.closed_us,
-            content=row.content,
-        )
-    unsaid = {name for name, subject in subjects.items() if subject.no is not None and not subject.has_word}
-    for row in _rows(connection, _LAST, ids - unsaid):
+    found = bulk.among(connection, PREDICTIONS.c.id, ids, *_KNOWN)
+    closed = _closed(connection, {row.version_no for row in found})
+    long = {(row.chunk_no, row.place) for row in found if row.predicted is None and row.erased_us is None}
+    looked_up = contents.read(connection, long)
+    for row in found:
+        outputs = None
+        if row.predicted is not None:
+            outputs = rows.outputs_of(row.predicted)
+        elif content := looked_up.get((row.chunk_no, row.place)):
+            outputs = content["outputs"]
+        subjects[row.id] = _Subject(row=row, closed_us=closed[row.version_no], outputs=outputs)
+    unsaid = {row.id for row in found if row.feedback_count == 0}
+    for row in _said(connection, ids - unsaid):
         subject = subjects[row.prediction_id]
         subject.current, subject.arrived_us, subject.outcome = _word(row), row.arrived_us, row.outcome
+        subject.outcome_before = row.outcome
     return subjects
 
 
+def _closed(connection: Connection, version_nos: set[int]) -> dict[int, int]:
+    closed = select(VERSIONS.c.no, VERSIONS.c.closed_us).where(VERSIONS.c.no.in_(version_nos))
+    return {row.no: row.closed_us for row in connection.execute(closed)} if version_nos else {}
+
+
 def _take(post: Post, subject: _Subject) -> Answer:
-    if subject.is_erased:
+    if subject.row is not None and subject.row.erased_us is not None:
         raise Gone(f"prediction {post.prediction_id} has been erased")
     status = "created" if subject.current is None else "corrected"
     word = words.decide(subject.current, verb=post.verb, word=post.word)
@@ -217,39 +218,70 @@ def _take(post: Post, subject: _Subject) -> Answer:
         subject.outcome = subject.outcome_of(word)
         subject.current, subject.arrived_us = word, max(post.now_us, subject.closed_us + 1)
         columns = columns_of(word) | {"arrived_us": subject.arrived_us, "outcome": subject.outcome}
-        subject.appended.append(columns | {"prediction_id": post.prediction_id})
+        of = {"prediction_us": post.now_us if subject.row is None else subject.row.time_us}
+        subject.appended.append(columns | of | {"prediction_id": post.prediction_id})
     return Answer(
         prediction_id=post.prediction_id,
         status=status,
-        is_pending=subject.no is None,
+        is_pending=subject.row is None,
         word=subject.current or post.word,
         outcome=subject.outcome,
         arrived_us=subject.arrived_us,
     )
 
 
-def _write(connection: Connection, subjects: Iterable[_Subject]) -> None:
-    changed = [subject for subject in subjects if subject.appended]
-    rows = [row for subject in changed for row in subject.appended]
-    if rows:
-        connection.execute(insert(FEEDBACK), rows)
+def _write(connection: Connection, changed: dict[str, _Subject]) -> None:
+    _append(connection, [row for subject in changed.values() for row in subject.appended])
+    here = [(name, subject, subject.row) for name, subject in changed.items() if subject.row is not None]
     current = [
         {
-            "row": subject.no,
+            "name": name,
+            "of": row.time_us,
             "value": subject.outcome,
             "arrived": subject.arrived_us,
             "more": len(subject.appended),
         }
-        for subject in changed
-        if subject.no is not None
+        for name, subject, row in here
     ]
     if current:
         connection.execute(_SET_CURRENT, current)
+    changes: dict[int, Change] = {}
+    for _, subject, row in here:
+        if row.standing != Standing.SHADOW:
+            change = totals.of_feedback(
+                is_first=row.feedback_count == 0, before=subject.outcome_before, after=subject.outcome
+            )
+            changes[row.version_no] = changes.get(row.version_no, Change()) + change
+    totals.add(connection, changes)
+    _wait_for(connection, {name: subject.arrived_us for name, subject in changed.items() if subject.row is None})
 
 
-def _rows(connection: Connection, statement: Any, ids: Iterable[str]) -> Iterator[Any]:
-    for portion in chunks(ids):
-        yield from connection.execute(statement, {"ids": portion})
+def _append(connection: Connection, appended: list[dict[str, Any]]) -> None:
+    if not appended:
+        return
+    partitions.ensure(
+        connection,
+        [row["prediction_us"] for row in appended],
+        now_us=max(row["arrived_us"] for row in appended),
+    )
+    numbers = bulk.numbers(connection, "feedback", len(appended))
+    names = [column.name for column in FEEDBACK.c]
+    bulk.add(
+        connection,
+        FEEDBACK,
+        [tuple((row | {"no": no})[name] for name in names) for no, row in zip(numbers, appended, strict=True)],
+    )
+
+
+def _wait_for(connection: Connection, arrived: dict[str, int]) -> None:
+    """Remember that these predictions have feedback, for when they come."""
+    known = {row.prediction_id for row in bulk.among(connection, PENDING.c.prediction_id, arrived)}
+    bulk.add(connection, PENDING, [pair for pair in arrived.items() if pair[0] not in known])
+
+
+def _said(connection: Connection, ids: Iterable[str]) -> list[Any]:
+    """All that was said about these predictions, in the order in which it was said."""
+    return sorted(bulk.among(connection, FEEDBACK.c.prediction_id, ids, *_SAID), key=lambda row: row.no)
 
 
 def _word(row: Any) -> Word:

@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from turnout.ledger import audit
+from turnout.ledger import audit, contents, totals
 from turnout.ledger.audit import Entry
 from turnout.ledger.records import Batch
-from turnout.ledger.schema import CONTENTS, PREDICTIONS, VERSIONS
+from turnout.ledger.schema import PREDICTIONS, VERSIONS
 
 __all__ = ["ACTION", "Interval", "covers", "intervals", "take"]
 
@@ -26,7 +26,7 @@ _MOST = 1_000_000  # gaps of one endpoint that are read
 Interval = tuple[int, int]
 
 _MINE = (
-    select(PREDICTIONS.c.no)
+    select(PREDICTIONS)
     .join(VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no)
     .where(
         VERSIONS.c.namespace == bindparam("namespace"),
@@ -104,6 +104,8 @@ def _closed_us(connection: Connection, batch: Batch) -> int:
 def _withdraw(connection: Connection, batch: Batch) -> None:
     """Delete them wholly: nobody was answered, so there is nothing to account for. Evidence is never touched."""
     mine = {"namespace": batch.namespace, "endpoint": batch.endpoint, "version": batch.version}
-    numbers = list(connection.execute(_MINE, {**mine, "ids": list(batch.withdrawn)}).scalars())
-    for table in (CONTENTS, PREDICTIONS):
-        connection.execute(delete(table).where(table.c.no.in_(numbers)))
+    found = connection.execute(_MINE, {**mine, "ids": list(batch.withdrawn)}).all()
+    contents.erase(connection, [(row.chunk_no, row.place) for row in found if row.erased_us is None])
+    connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.id.in_([row.id for row in found])))
+    for row in found:
+        totals.add(connection, {row.version_no: -totals.of_new([tuple(row)])})

@@ -9,22 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from turnout.errors import InputError
-from turnout.ledger import feedback, stamps
-from turnout.ledger.records import Rejection, is_list, is_text, is_text_or_null, is_time, required
+from turnout.ledger import bulk, partitions, stamps
+from turnout.ledger.records import Rejection, is_line_or_null, is_list, is_name, is_time, required
 from turnout.ledger.schema import GATEWAY_LOGS, GATEWAY_REQUESTS, Standing
 
 __all__ = ["GatewayBatch", "GatewayTaken", "parse_batch", "take"]
 
 _HEAD = (
-    ("log", is_text, "a name"),
+    ("log", is_name, "a name"),
     ("watermark_us", is_time, "an integer, microseconds since 1970"),
     ("events", is_list, "a list of requests"),
-)
-_KNOWN_IDS = select(GATEWAY_REQUESTS.c.request_id).where(
-    GATEWAY_REQUESTS.c.request_id.in_(bindparam("ids", expanding=True))
 )
 
 
@@ -92,20 +89,20 @@ def problem_of(fields: object) -> str | None:
     """What is wrong with an entry, or None."""
     if not isinstance(fields, dict):
         return "an entry must be a JSON object"
-    if not is_text(fields.get("request_id")):
-        return "request_id: wanted a string"
+    if not is_name(fields.get("request_id")):
+        return "request_id: wanted a string of at most 253 characters"
     for name in ("time_us", "duration_us"):
         if not is_time(fields.get(name)):
             return f"{name}: wanted an integer, microseconds"
     if type(fields.get("code")) is not int or not 0 <= fields["code"] <= 999:
         return "code: wanted an HTTP status, or 0 for none"
     for name in ("stamp", "id", "host", "flags"):
-        if not is_text_or_null(fields.get(name)):
-            return f"{name}: wanted a string or null"
+        if not is_line_or_null(fields.get(name)):
+            return f"{name}: wanted a string without NUL, or null"
     return None
 
 
-def take(connection: Connection, batch: GatewayBatch) -> GatewayTaken:
+def take(connection: Connection, batch: GatewayBatch, *, now_us: int) -> GatewayTaken:
     """Store a batch and move its log's watermark."""
     log = connection.execute(select(GATEWAY_LOGS).where(GATEWAY_LOGS.c.log == batch.log)).one_or_none()
     if log is None:
@@ -114,6 +111,7 @@ def take(connection: Connection, batch: GatewayBatch) -> GatewayTaken:
     watermark_us, was_final = (log.watermark_us, log.final) if log else (0, False)
     fresh = _without_known(connection, batch.requests)
     rows = [_row(request, closed_us=max(watermark_us, closed_us)) for request in fresh]
+    partitions.ensure(connection, [request.ended_us for request in fresh], now_us=now_us)
     if rows:
         connection.execute(insert(GATEWAY_REQUESTS), rows)
     connection.execute(
@@ -142,9 +140,8 @@ def _without_known(connection: Connection, requests: list[GatewayRequest]) -> li
     first: dict[str, GatewayRequest] = {}
     for request in requests:
         first.setdefault(request.request_id, request)
-    for ids in feedback.chunks(first):
-        for (known,) in connection.execute(_KNOWN_IDS, {"ids": ids}):
-            del first[known]
+    for row in bulk.among(connection, GATEWAY_REQUESTS.c.request_id, first):
+        del first[row.request_id]
     return list(first.values())
 
 

@@ -184,7 +184,7 @@ class GatewayLogTailer:
         )
 
         def write(connection: Connection) -> None:
-            gateway.take(connection, batch)
+            gateway.take(connection, batch, now_us=self._store.clock_us())
             connection.execute(delete(GATEWAY_TAILS).where(GATEWAY_TAILS.c.path == str(self._path)))
             connection.execute(insert(GATEWAY_TAILS).values(path=str(self._path), **asdict(place)))
 

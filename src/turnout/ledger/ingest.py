@@ -7,16 +7,18 @@ when a second pod's first batch is delayed) is stored and counted as `late`, but
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from turnout.errors import Conflict
-from turnout.ledger import callers, feedback, stamps
+from turnout.ledger import bulk, callers, contents, erasures, feedback, partitions, rows, totals
+from turnout.ledger.contents import Chunk
 from turnout.ledger.feedback import Joined
 from turnout.ledger.records import Batch, Record
-from turnout.ledger.schema import CONTENTS, LOGS, PREDICTIONS, VERSIONS, Standing
+from turnout.ledger.schema import CONTENTS, LOGS, PREDICTIONS, VERSIONS
+from turnout.ledger.totals import Change
 
 __all__ = ["Taken", "take"]
 
@@ -47,8 +49,6 @@ _FIND_LOG = (
     .join(VERSIONS, VERSIONS.c.no == LOGS.c.version_no)
     .where(LOGS.c.namespace == bindparam("namespace"), LOGS.c.log == bindparam("log"))
 )
-_KNOWN_IDS = select(PREDICTIONS.c.id).where(PREDICTIONS.c.id.in_(bindparam("ids", expanding=True)))
-_LAST_NO = select(func.coalesce(func.max(PREDICTIONS.c.no), 0))
 _UNLABELLED = Joined(outcome=None, feedback_us=None, feedback_count=0)
 
 
@@ -61,22 +61,16 @@ class Taken:
     late: int
 
 
-def take(connection: Connection, batch: Batch) -> Taken:
+def take(connection: Connection, batch: Batch, *, now_us: int) -> Taken:
     """Store a batch and move its log's watermark.
 
     Raises:
         Conflict: the log belongs to another version.
     """
     log = _log(connection, batch)
-    fresh = _fresh(connection, batch)
-    late = 0
-    if fresh:
-        closed_us = max(log.watermark_us, log.closed_us)
-        rows = _rows(connection, fresh, version_no=log.version_no, closed_us=closed_us)
-        late = sum(row["standing"] == Standing.LATE for row in rows)
-        connection.execute(insert(PREDICTIONS), rows)
-        contents = (batch.records[record["id"]][1] for record in fresh)
-        connection.execute(insert(CONTENTS), list(map(_content, rows, fresh, contents)))
+    fresh = _without_known(connection, batch)
+    change = _store(connection, fresh, log=log, now_us=now_us) if fresh.records else Change()
+    totals.add(connection, {log.version_no: change})
     # A container that comes back under its Pod's name goes on with a log that had ended.
     if batch.watermark_us > log.watermark_us or batch.final != log.final:
         connection.execute(
@@ -84,8 +78,8 @@ def take(connection: Connection, batch: Batch) -> Taken:
             .where(LOGS.c.no == log.no)
             .values(watermark_us=max(batch.watermark_us, log.watermark_us), final=batch.final)
         )
-    duplicates = batch.repeated + len(batch.records) - len(fresh)
-    return Taken(accepted=len(fresh), duplicates=duplicates, late=late)
+    duplicates = batch.repeated + len(batch.records) - len(fresh.records)
+    return Taken(accepted=len(fresh.records), duplicates=duplicates, late=change.late)
 
 
 def _log(connection: Connection, batch: Batch) -> _Log:
@@ -113,51 +107,50 @@ def _version_no(connection: Connection, batch: Batch) -> int:
     return int(found)
 
 
-def _fresh(connection: Connection, batch: Batch) -> list[Record]:
-    """The records that are new."""
-    known: set[str] = set()
-    for ids in feedback.chunks(batch.records):
-        known.update(connection.execute(_KNOWN_IDS, {"ids": ids}).scalars())
-    return [record for name, (record, _) in batch.records.items() if name not in known]
+def _without_known(connection: Connection, batch: Batch) -> Batch:
+    """The batch without the records that are here; what was erased does not come back with a segment sent again."""
+    known = {row.id for row in bulk.among(connection, PREDICTIONS.c.id, batch.records)}
+    if not known:
+        return batch
+    fresh = {name: record for name, record in batch.records.items() if name not in known}
+    return replace(batch, records=fresh, chunks=contents.chunked(list(fresh.values())))
 
 
-def _rows(connection: Connection, records: list[Record], *, version_no: int, closed_us: int) -> list[dict[str, Any]]:
-    no = connection.execute(_LAST_NO).scalar_one()
-    joined = feedback.join(connection, {record["id"]: record["outputs"] for record in records})
-    joined |= callers.join(connection, [record for record in records if record["id"] not in joined])
-    return [
-        _row(record, no=no, version_no=version_no, closed_us=closed_us, said=joined.get(record["id"], _UNLABELLED))
-        for no, record in enumerate(records, start=no + 1)
+def _store(connection: Connection, batch: Batch, *, log: _Log, now_us: int) -> Change:
+    partitions.ensure(connection, (record["time_us"] for record in batch.records.values()), now_us=now_us)
+    said = _said(connection, batch.records.values())
+    erased = erasures.concerning(connection, batch.records.values())
+    chunks = [_without_erased(chunk, erased) for chunk in batch.chunks] if erased else batch.chunks
+    numbers = bulk.numbers(connection, "contents", len(chunks))
+    closed_us = max(log.watermark_us, log.closed_us)
+    stored = [
+        rows.of(
+            record,
+            version_no=log.version_no,
+            closed_us=closed_us,
+            place=(no, entry),
+            said=said.get(record["id"], _UNLABELLED),
+            erased_us=erased.get(record["id"]),
+        )
+        for no, chunk in zip(numbers, chunks, strict=True)
+        for entry, record in enumerate(chunk.records)
     ]
-
-
-def _row(record: Record, *, no: int, version_no: int, closed_us: int, said: Joined) -> dict[str, Any]:
-    text = record.get("stamp")
-    stamp = stamps.parse(text)
-    standing = (
-        Standing.SHADOW
-        if record.get("shadow")
-        else stamps.standing(text, stamp=stamp, version=record["version"], is_late=record["time_us"] <= closed_us)
+    bulk.add(connection, PREDICTIONS, stored)
+    bulk.add(
+        connection,
+        CONTENTS,
+        [(no, chunk.records[0]["time_us"], chunk.content) for no, chunk in zip(numbers, chunks, strict=True)],
     )
-    return {
-        "no": no,
-        "id": record["id"],
-        "time_us": record["time_us"],
-        "version_no": version_no,
-        "standing": int(standing),
-        "rev": stamp.rev if stamp else None,
-        "p": stamp.p if stamp else None,
-        "subject": record.get("subject"),
-        "outcome": said.outcome,
-        "feedback_us": said.feedback_us,
-        "feedback_count": said.feedback_count,
-    }
+    return totals.of_new(stored)
 
 
-def _content(row: dict[str, Any], record: Record, content: bytes) -> dict[str, Any]:
-    return {
-        "no": row["no"],
-        "request_id": record.get("request_id"),
-        "caller_id": record.get("caller_id"),
-        "content": content,
-    }
+def _said(connection: Connection, arriving: Iterable[Record]) -> dict[str, Joined]:
+    """The feedback that came before its record, by prediction or by the caller's id."""
+    joined = feedback.join(connection, {record["id"]: record for record in arriving})
+    return joined | callers.join(connection, [record for record in arriving if record["id"] not in joined])
+
+
+def _without_erased(chunk: Chunk, erased: dict[str, int]) -> Chunk:
+    if erased.keys().isdisjoint(record["id"] for record in chunk.records):
+        return chunk
+    return contents.chunk(chunk.records, without=erased.keys())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
 from turnout.ledger import audit, predictions
@@ -34,7 +33,8 @@ def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
     Raises:
         NotFound: there is no such prediction, or it has been erased.
     """
-    row = predictions.stored(connection, prediction_id)
+    prediction = predictions.stored(connection, prediction_id)
+    row = prediction.row
     place = {"namespace": row.namespace, "turnout": row.endpoint}
     weights = audit.by_rev(connection, [row.rev], **place).get(row.rev) if row.rev else None
     # Weights and the decision behind them are written together, so the weights' time finds the decision, also if the
@@ -50,7 +50,7 @@ def of(connection: Connection, prediction_id: str) -> dict[str, Any]:
         "endpoint": row.endpoint,
         "version": row.version,
         "rev": row.rev,
-        "stamp": orjson.loads(row.content).get("stamp"),
+        "stamp": prediction.content.get("stamp"),
         "outcome": row.outcome,
         "weights": weights,
         "decision": decision,

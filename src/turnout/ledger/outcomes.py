@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from turnout.errors import InputError
 
-__all__ = ["Label", "Scalar", "outcome", "same_label", "same_value"]
+__all__ = ["Label", "Scalar", "outcome", "rows_of", "same_label", "same_value"]
 
 Scalar: TypeAlias = str | int | float | bool
 Label: TypeAlias = Scalar | list[Scalar]
@@ -40,12 +40,18 @@ def outcome(*, label: Label | None, score: float | None, outputs: Sequence[Mappi
         return float(score)
     if label is None or not outputs or str(outputs[0]["datatype"]).startswith("FP"):
         return None
-    predicted = _rows(outputs[0])
+    predicted = rows_of(outputs[0])
     labels = label if isinstance(label, list) else [label]
     if len(labels) != len(predicted):
         raise InputError(f"label: the prediction has {len(predicted)} rows, the label {len(labels)}")
     hits = sum(same_value(one, other) for one, other in zip(labels, predicted, strict=True))
     return hits / len(labels) if labels else None
+
+
+def rows_of(output: Mapping[str, Any]) -> list[Scalar]:
+    """One predicted value per row; [n, 1] has the same data as [n]."""
+    data = output["data"]
+    return [row[0] if isinstance(row, list) and len(row) == 1 else row for row in data]
 
 
 def same_value(label: Scalar, predicted: Scalar) -> bool:
@@ -72,12 +78,6 @@ def same_label(one: Label | None, other: Label | None) -> bool:
 def _same_spelling(one: Scalar, other: Scalar) -> bool:
     """Two labels, unlike a label and a prediction, have no type to meet in the middle of: "7" corrects 7."""
     return isinstance(one, str) == isinstance(other, str) and one == other
-
-
-def _rows(output: Mapping[str, Any]) -> list[Scalar]:
-    """One predicted value per row; [n, 1] has the same data as [n]."""
-    data = output["data"]
-    return [row[0] if isinstance(row, list) and len(row) == 1 else row for row in data]
 
 
 def _parse(text: str) -> int | float | None:

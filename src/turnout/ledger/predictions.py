@@ -1,30 +1,45 @@
-"""Stored predictions: one by id, pages of them, and their erasure."""
+"""Stored predictions: one by id, and pages of them."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Select, delete, exists, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, select
 
 from turnout.errors import NotFound
-from turnout.ledger import audit, cursors, feedback
+from turnout.ledger import contents, cursors, feedback
+from turnout.ledger.contents import Content
 from turnout.ledger.cursors import Position
 from turnout.ledger.feedback import Gone
-from turnout.ledger.schema import CALLER_FEEDBACK, CONTENTS, FEEDBACK, PREDICTIONS, VERSIONS, Standing
+from turnout.ledger.schema import PREDICTIONS, VERSIONS, Standing
 
-__all__ = ["Search", "erase", "find", "search"]
+__all__ = ["Search", "Stored", "find", "search", "stored"]
 
-_STORED = (
-    select(PREDICTIONS, VERSIONS.c.namespace, VERSIONS.c.endpoint, VERSIONS.c.version)
-    .add_columns(CONTENTS.c.request_id, CONTENTS.c.caller_id, CONTENTS.c.content)
-    .join(VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no)
-    .outerjoin(CONTENTS, CONTENTS.c.no == PREDICTIONS.c.no)
+_STORED = select(PREDICTIONS, VERSIONS.c.namespace, VERSIONS.c.endpoint, VERSIONS.c.version).join(
+    VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no
 )
+# Without this bound a search for the few unlabelled among a million labelled would look at all of them.
+_MOST_LOOKED_AT = 20_000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A prediction's row with its version's names, and what its caller sent and got."""
+
+    row: Row[Any]
+    content: Content
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as it was sent, and what the ledger knows about it."""
+        row = self.row
+        names = ("id", "time_us", "namespace", "endpoint", "version")
+        record = {name: getattr(row, name) for name in names} | {"request_id": None, "caller_id": None} | self.content
+        known = {"outcome": row.outcome, "labelled": row.feedback_count > 0, "late": row.standing == Standing.LATE}
+        return record | known
 
 
 @dataclass(frozen=True)
@@ -47,12 +62,11 @@ def find(connection: Connection, prediction_id: str) -> dict[str, Any]:
     Raises:
         NotFound: there is none with this id, or (Gone) it has been erased.
     """
-    row = stored(connection, prediction_id)
-    return _as_json(row) | {"feedback": feedback.history(connection, prediction_id)}
+    return stored(connection, prediction_id).as_json() | {"feedback": feedback.history(connection, prediction_id)}
 
 
-def stored(connection: Connection, prediction_id: str) -> Any:
-    """A prediction's row with its version and content.
+def stored(connection: Connection, prediction_id: str) -> Stored:
+    """A prediction with its content.
 
     Raises:
         NotFound: there is none with this id, or (Gone) it has been erased.
@@ -62,45 +76,37 @@ def stored(connection: Connection, prediction_id: str) -> Any:
         raise NotFound(f"there is no prediction {prediction_id}")
     if row.erased_us is not None:
         raise Gone(f"prediction {prediction_id} has been erased")
-    return row
+    place = (row.chunk_no, row.place)
+    return Stored(row, contents.read(connection, [place])[place])
 
 
 def search(connection: Connection, wanted: Search) -> dict[str, Any]:
-    """A page of records, newest first; its cursor is null when there are no more."""
-    streams = (connection.execute(statement).all() for statement in _pages(connection, wanted))
-    merged = heapq.merge(*streams, key=lambda row: (row.time_us, row.id), reverse=True)
-    rows = list(islice(merged, wanted.limit))
-    labels = feedback.labels(connection, (row.id for row in rows if row.feedback_count))
-    cursor = cursors.encode("search", Position(rows[-1].time_us, rows[-1].id)) if len(rows) == wanted.limit else None
-    return {"predictions": [_as_json(row) | {"label": labels.get(row.id)} for row in rows], "cursor": cursor}
+    """A page of records, newest first; its cursor is null when there are no more.
 
-
-def erase(connection: Connection, prediction_id: str, *, now_us: int) -> None:
-    """Delete content and keys; leave the anonymous tuple (time, version, rev, outcome) and a tombstone in the audit.
-
-    The id stays with the tuple: it is our own random number, evidence is ordered by it, and it keeps a log segment that
-    is sent again from bringing the record back.
-
-    Raises:
-        NotFound: there is none with this id, or (Gone) it has been erased.
+    First the places of a page's records are found, of each version apart because that is a range of an index read
+    backwards; then those of the page alone are read. A page may be short and still have a cursor (`_MOST_LOOKED_AT`).
     """
-    row = stored(connection, prediction_id)
-    connection.execute(delete(CONTENTS).where(CONTENTS.c.no == row.no))
-    connection.execute(update(PREDICTIONS).where(PREDICTIONS.c.no == row.no).values(erased_us=now_us, subject=None))
-    connection.execute(
-        update(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id).values(label=None, comment=None, by=None)
-    )
-    if row.caller_id is not None:
-        others = exists().where(CONTENTS.c.caller_id == row.caller_id)
-        connection.execute(delete(CALLER_FEEDBACK).where(CALLER_FEEDBACK.c.caller_id == row.caller_id, ~others))
-    tombstone = audit.Entry(
-        action="erase", actor="ledger", data={"id": prediction_id, "version": row.version, "time_us": row.time_us}
-    )
-    audit.append(connection, [tombstone], namespace=row.namespace, turnout=row.endpoint, now_us=now_us)
+    streams = [connection.execute(statement).all() for statement in _pages(connection, wanted)]
+    merged = heapq.merge(*streams, key=lambda row: (row.time_us, row.id), reverse=True)
+    looked_at = list(islice(merged, _looked_at(wanted)))
+    page = [row for row in looked_at if _fits(row, wanted)][: wanted.limit]
+    last = page[-1] if len(page) == wanted.limit else looked_at[-1] if len(looked_at) == _looked_at(wanted) else None
+    cursor = cursors.encode("search", Position(last.time_us, last.id)) if last is not None else None
+    found = _stored(connection, page)
+    labels = feedback.labels(connection, (one.row.id for one in found if one.row.feedback_count))
+    return {"predictions": [one.as_json() | {"label": labels.get(one.row.id)} for one in found], "cursor": cursor}
+
+
+def _looked_at(wanted: Search) -> int:
+    return _MOST_LOOKED_AT if wanted.labelled is False else wanted.limit
+
+
+def _fits(row: Any, wanted: Search) -> bool:
+    return wanted.labelled is None or (row.feedback_count > 0) == wanted.labelled
 
 
 def _pages(connection: Connection, wanted: Search) -> Iterable[Select[Any]]:
-    """One statement per version: each is a range of the index, read backwards."""
+    """One statement per version."""
     versions = select(VERSIONS.c.no).where(VERSIONS.c.namespace == wanted.namespace)
     if wanted.endpoint is not None:
         versions = versions.where(VERSIONS.c.endpoint == wanted.endpoint)
@@ -112,24 +118,25 @@ def _pages(connection: Connection, wanted: Search) -> Iterable[Select[Any]]:
 
 def _page(wanted: Search) -> Select[Any]:
     order = (PREDICTIONS.c.time_us, PREDICTIONS.c.id)
-    page = _STORED.where(PREDICTIONS.c.erased_us.is_(None)).limit(wanted.limit)
-    page = page.order_by(*(column.desc() for column in order))
-    if wanted.labelled is not None:
-        has_word = PREDICTIONS.c.feedback_count > 0
-        page = page.where(has_word if wanted.labelled else ~has_word)
+    page = select(*order, PREDICTIONS.c.feedback_count).where(PREDICTIONS.c.erased_us.is_(None))
+    page = page.order_by(*(column.desc() for column in order)).limit(_looked_at(wanted))
+    if wanted.labelled:
+        page = page.where(PREDICTIONS.c.feedback_count > 0)  # a range of the index of these
     if wanted.since_us is not None:
         page = page.where(PREDICTIONS.c.time_us >= wanted.since_us)
     if wanted.until_us is not None:
         page = page.where(PREDICTIONS.c.time_us < wanted.until_us)
     if wanted.before is not None:
-        page = page.where(tuple_(*order) < tuple_(wanted.before.time_us, wanted.before.id))
+        page = page.where(cursors.before(*order, wanted.before))
     return page
 
 
-def _as_json(row: Any) -> dict[str, Any]:
-    """The record as it was sent, and what the ledger knows about it."""
-    names = ("id", "time_us", "namespace", "endpoint", "version", "request_id", "caller_id")
-    content: dict[str, Any] = orjson.loads(row.content)
-    record = {name: getattr(row, name) for name in names} | content
-    known = {"outcome": row.outcome, "labelled": row.feedback_count > 0, "late": row.standing == Standing.LATE}
-    return record | known
+def _stored(connection: Connection, page: Sequence[Any]) -> list[Stored]:
+    """The records of a page, in its order."""
+    if not page:
+        return []
+    ids, times = [row.id for row in page], (page[-1].time_us, page[0].time_us)
+    rows = connection.execute(_STORED.where(PREDICTIONS.c.id.in_(ids), PREDICTIONS.c.time_us.between(*times))).all()
+    content = contents.read(connection, [(row.chunk_no, row.place) for row in rows])
+    by_id = {row.id: Stored(row, content[row.chunk_no, row.place]) for row in rows}
+    return [by_id[row.id] for row in page]

@@ -14,14 +14,15 @@ from typing import Any, TypeAlias
 import orjson
 
 from turnout.errors import InputError
+from turnout.ledger import contents
+from turnout.ledger.contents import Chunk
 
 __all__ = ["Batch", "Dropped", "Record", "Rejection", "parse_batch", "problem_of", "required"]
 
 Record: TypeAlias = dict[str, Any]
 
 ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-# These have columns of their own; the rest of a record is its content.
-_COLUMNS = frozenset(("id", "time_us", "namespace", "endpoint", "version", "request_id", "caller_id", "subject"))
+_LONGEST_NAME = 253  # the limit of Kubernetes; a database's index takes no text without end
 _LAST_US = 1 << 62  # fits the integer columns of every database, with room to add windows
 
 
@@ -51,7 +52,8 @@ class Dropped:
 class Batch:
     """One log's news: all up to `watermark_us` has been sent, or is said to be `dropped`.
 
-    `records` are the good ones by id, each with its content as it is stored; `repeated` counts more of the same id;
+    `records` are the good ones by id, `repeated` counts more of the same id. `chunks` are their contents as they are
+    stored, made before the transaction, which should not have to wait for that.
     `withdrawn` are ids that may have been sent and were not answered after all.
     """
 
@@ -61,7 +63,8 @@ class Batch:
     version: str
     watermark_us: int
     final: bool
-    records: dict[str, tuple[Record, bytes]]
+    records: dict[str, Record]
+    chunks: list[Chunk]
     repeated: int
     rejected: list[Rejection]
     dropped: tuple[Dropped, ...] = ()
@@ -71,6 +74,21 @@ class Batch:
 def is_text(value: object) -> bool:
     """A string that says something."""
     return isinstance(value, str) and value != ""
+
+
+def is_name(value: object) -> bool:
+    """A name that fits an index: of a log, a version, a namespace."""
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and "\0" not in value
+
+
+def is_name_or_empty(value: object) -> bool:
+    """An optional name."""
+    return value is None or value == "" or is_name(value)
+
+
+def is_line_or_null(value: object) -> bool:
+    """An optional string for a column of its own; PostgreSQL's hold no NUL."""
+    return value is None or (isinstance(value, str) and "\0" not in value)
 
 
 def is_text_or_null(value: object) -> bool:
@@ -101,10 +119,10 @@ def is_list(value: object) -> bool:
 Check: TypeAlias = tuple[str, Callable[[object], bool], str]
 
 _HEAD: tuple[Check, ...] = (
-    ("log", is_text, "a name"),
-    ("namespace", is_text, "a name"),
-    ("endpoint", is_text_or_null, "a name, or empty"),
-    ("version", is_text, "a name"),
+    ("log", is_name, "a name"),
+    ("namespace", is_name, "a name"),
+    ("endpoint", is_name_or_empty, "a name, or empty"),
+    ("version", is_name, "a name"),
     ("watermark_us", is_time, "an integer, microseconds since 1970"),
     ("events", is_list, "a list of records"),
 )
@@ -135,22 +153,26 @@ def parse_batch(body: object) -> Batch:
     if not isinstance(final, bool):
         raise InputError("final: wanted true or false")
     names = {name: head[name] or "" for name in _SAME}
-    records: dict[str, tuple[Record, bytes]] = {}
+    records: dict[str, Record] = {}
     rejected, repeated = [], 0
     for index, record in enumerate(head["events"]):
         if reason := problem_of(record, names):
             rejected.append(Rejection(index, _id_of(record), reason))
         elif record["id"] in records:
             repeated += 1
-        elif content := _content(record):
-            records[record["id"]] = (record, content)
         else:
-            rejected.append(Rejection(index, record["id"], "the record is nested too deeply"))
+            records[record["id"]] = record
+    try:
+        chunks = contents.chunked(list(records.values()))
+    except orjson.JSONEncodeError:
+        rejected += _take_out_unwritable(head["events"], records)
+        chunks = contents.chunked(list(records.values()))
     return Batch(
         log=head["log"],
         watermark_us=head["watermark_us"],
         final=final,
         records=records,
+        chunks=chunks,
         repeated=repeated,
         rejected=rejected,
         dropped=_dropped(head.get("dropped", [])),
@@ -227,12 +249,17 @@ def _tensor_problem(where: str, tensors: list[Any]) -> str | None:
     return None
 
 
-def _content(record: Record) -> bytes | None:
-    """What a record holds besides its columns; None if it is nested deeper than can be written."""
-    try:
-        return orjson.dumps({name: value for name, value in record.items() if name not in _COLUMNS})
-    except orjson.JSONEncodeError:
-        return None
+def _take_out_unwritable(events: list[Any], records: dict[str, Record]) -> list[Rejection]:
+    """Records that are nested deeper than can be written."""
+    found = []
+    for index, event in enumerate(events):
+        if isinstance(event, dict) and records.get(_id_of(event) or "") is event:
+            try:
+                orjson.dumps(event)
+            except orjson.JSONEncodeError:
+                del records[event["id"]]
+                found.append(Rejection(index, event["id"], "the record is nested too deeply"))
+    return found
 
 
 def _id_of(record: object) -> str | None:

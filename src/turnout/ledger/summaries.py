@@ -1,12 +1,12 @@
-"""Counts per version of a Turnout, derived from the rows themselves, so that they cannot drift from them."""
+"""Counts per version of a Turnout, out of the totals that are kept with every change."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, func, select
 
-from turnout.ledger.schema import AUDIT, GATEWAY_REQUESTS, PREDICTIONS, VERSIONS, Standing
+from turnout.ledger.schema import AUDIT, GATEWAY_REQUESTS, VERSIONS
 
 __all__ = ["of"]
 
@@ -26,24 +26,14 @@ def of(connection: Connection, *, namespace: str, turnout: str) -> dict[str, Any
 
 
 def _predictions(connection: Connection, *, namespace: str, turnout: str) -> dict[str, dict[str, Any]]:
-    answered = PREDICTIONS.c.standing != Standing.SHADOW
-    counted = {
-        "predictions": answered,
-        "labelled": and_(answered, PREDICTIONS.c.feedback_count > 0),
-        "shadow": PREDICTIONS.c.standing == Standing.SHADOW,
-        "late": PREDICTIONS.c.standing == Standing.LATE,
-    }
-    statement = (
-        select(
-            VERSIONS.c.version,
-            func.avg(case((answered, PREDICTIONS.c.outcome))).label("mean_outcome"),
-            *(func.count(case((condition, 1))).label(name) for name, condition in counted.items()),
-        )
-        .outerjoin(PREDICTIONS, PREDICTIONS.c.version_no == VERSIONS.c.no)
-        .where(VERSIONS.c.namespace == namespace, VERSIONS.c.endpoint == turnout)
-        .group_by(VERSIONS.c.version)
+    found = connection.execute(
+        select(VERSIONS).where(VERSIONS.c.namespace == namespace, VERSIONS.c.endpoint == turnout)
     )
-    return {row.version: {name: getattr(row, name) for name in _NOTHING} for row in connection.execute(statement)}
+    return {
+        row.version: {name: getattr(row, name) for name in _NOTHING if name != "mean_outcome"}
+        | {"mean_outcome": row.outcomes / row.scored if row.scored else None}
+        for row in found
+    }
 
 
 def _errors(connection: Connection, *, namespace: str, turnout: str) -> dict[str, int]:

@@ -109,6 +109,6 @@ def _remark(body: dict[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > _LONGEST[name]:
-        raise InputError(f"{name}: wanted a string of at most {_LONGEST[name]} characters")
+    if not isinstance(value, str) or len(value) > _LONGEST[name] or "\0" in value:
+        raise InputError(f"{name}: wanted a string of at most {_LONGEST[name]} characters, without NUL")
     return value

@@ -19,8 +19,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from turnout.errors import TurnoutError, Unavailable
+from turnout.ledger import databases
 
-__all__ = ["GroupWriter", "unavailable"]
+__all__ = ["GroupWriter"]
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -91,17 +92,17 @@ class GroupWriter:
             yield job
 
     def _commit(self, jobs: list[_Job]) -> None:
-        """One transaction. If the database refuses it, each job has its own, so that one cannot spoil the others."""
+        """One transaction. If the database refuses what is in it, each job has its own: one cannot spoil the others."""
         groups = _together(jobs)
         try:
             with self._engine.begin() as connection:
                 settled = [pair for group in groups for pair in _attempt(connection, group, is_alone=len(groups) == 1)]
         except DBAPIError as error:
-            if len(jobs) > 1:
+            if len(jobs) > 1 and databases.is_of_the_work(error):
                 for job in jobs:
                     self._commit([job])
                 return
-            settled = [(job, unavailable(error)) for job in jobs]
+            settled = [(job, databases.translated(error)) for job in jobs]
         except _Abandoned as error:
             settled = [(job, error.__cause__) for job in jobs]
         for job, result in settled:
@@ -113,13 +114,6 @@ class GroupWriter:
 
 class _Abandoned(Exception):
     """The only work of a transaction failed, so the transaction goes with it; the cause is what its callers get."""
-
-
-def unavailable(error: DBAPIError) -> Unavailable:
-    """The database's own error as ours; the statement and its values stay out of the message."""
-    problem = Unavailable(f"the ledger's database failed: {error.orig}")
-    problem.__cause__ = error
-    return problem
 
 
 def _together(jobs: list[_Job]) -> list[list[_Job]]:

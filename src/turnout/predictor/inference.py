@@ -6,7 +6,6 @@ decoded, or that the model refuses, fails alone.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from turnout.predictor.artifact import Signature
 from turnout.predictor.calls import Call, Dialect, tensor
 from turnout.predictor.events import STRUCTURED, Event
 from turnout.predictor.identity import Identity
+from turnout.predictor.ids import new_id
 from turnout.predictor.model import Servable
 from turnout.predictor.recorded import packed_tensor
 from turnout.predictor.tensors import DATATYPES, Array
@@ -155,7 +155,7 @@ class Inference:
         return list(wanted.values())
 
     def _answer(self, request: Request, call: Call, *, now_s: float) -> Outcome:
-        prediction_id = os.urandom(16).hex()
+        prediction_id = new_id()
         outputs = [tensor(signature, call.results) for signature in call.outputs]
         body, header_length = request.dialect.encode(call, outputs, model=request.model, prediction_id=prediction_id)
         outcome = Outcome(

@@ -17,6 +17,7 @@ from turnout.ledger import (
     audit,
     callers,
     cursors,
+    erasures,
     evidence,
     feedback,
     gaps,
@@ -100,7 +101,7 @@ async def post_events(call: Call) -> Response:
 
     def take(connection: Connection) -> ingest.Taken:
         gaps.take(connection, batch, now_us=now_us)
-        return ingest.take(connection, batch)
+        return ingest.take(connection, batch, now_us=now_us)
 
     taken = await call.write(take)
     return _json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
@@ -110,7 +111,8 @@ async def post_gateway_log(call: Call) -> Response:
     """Take a batch of the gateway's requests."""
     body = await call.body(limit=_BATCH_BYTES)
     batch = await call.compute(lambda: gateway.parse_batch(_parsed(body)))
-    taken = await call.write(lambda connection: gateway.take(connection, batch))
+    now_us = call.store.clock_us()
+    taken = await call.write(lambda connection: gateway.take(connection, batch, now_us=now_us))
     return _json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
 
 
@@ -142,7 +144,7 @@ async def get_prediction(call: Call) -> Response:
 async def delete_prediction(call: Call) -> Response:
     """Erase content and keys."""
     now_us = call.store.clock_us()
-    await call.write(lambda connection: predictions.erase(connection, call.path["id"], now_us=now_us))
+    await call.write(lambda connection: erasures.erase(connection, call.path["id"], now_us=now_us))
     return Response(status_code=204)
 
 

@@ -41,6 +41,8 @@ class Parameter:
             if text not in _BOOLEANS:
                 raise InputError(f"{self.name}: wanted true or false")
             return _BOOLEANS[text]
+        if "\0" in text:
+            raise InputError(f"{self.name}: wanted text without NUL")
         if self.choices and text not in self.choices:
             raise InputError(f"{self.name}: wanted {' or '.join(self.choices)}")
         return text
