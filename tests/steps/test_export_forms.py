@@ -38,7 +38,7 @@ def test_what_onnx_does_not_know_is_served_from_skops(tmp_path: Path, capsys: py
 
     assert (found.export.form, found.export.parity.different) == ("skops", 0)
     assert capsys.readouterr().out == (
-        "NearestCentroid is served by scikit-learn from skops (runtime turnout-sklearn), slower than ONNX: "
+        "NearestCentroid is served by scikit-learn from skops (runtime turnout-sklearn), which is slower; "
         "ONNX: there is no converter for NearestCentroid\n"
     )
     manifest = artifact.read(tmp_path / "nearest")

@@ -31,6 +31,7 @@ __all__ = [
     "Tensor",
     "digest",
     "digest_of",
+    "feed",
     "load",
     "missing_features",
     "parse",
@@ -186,14 +187,17 @@ class Model:
         }
 
     def _feed(self, features: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = self.manifest.inputs
-        if len(tensors) == 1:
-            block = np.column_stack([features[name] for name in self.manifest.features])
-            return {tensors[0].onnx: block.astype(_dtype(tensors[0]))}
-        return {
-            tensor.onnx: features[name].reshape(-1, 1).astype(_dtype(tensor))
-            for name, tensor in zip(self.manifest.features, tensors, strict=True)
-        }
+        return feed(self.manifest.inputs, {name: features[name] for name in self.manifest.features})
+
+
+def feed(inputs: Sequence[Tensor], features: Mapping[str, Array]) -> dict[str, Array]:
+    """What a graph with these inputs is given for columns in the model's order."""
+    if len(inputs) == 1:
+        return {inputs[0].onnx: np.column_stack(list(features.values())).astype(_dtype(inputs[0]))}
+    return {
+        tensor.onnx: values.reshape(-1, 1).astype(_dtype(tensor))
+        for values, tensor in zip(features.values(), inputs, strict=True)
+    }
 
 
 def _onnx(folder: Path) -> _Run:
@@ -218,7 +222,7 @@ def _skops(folder: Path, manifest: Manifest) -> _Run:
     def run(outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
         columns = [column for tensor in manifest.inputs for column in feed[tensor.onnx].T]
         table = dict(zip(manifest.features, columns, strict=True))
-        return [model.values(table)] + [model.probabilities(table)] * (len(outputs) - 1)
+        return [model.values(table), *(model.probabilities(table) for _ in outputs[1:])]
 
     return run
 

@@ -9,7 +9,7 @@ FP32 if it answers what scikit-learn answers, else ONNX in FP64, else skops. doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,8 @@ def export(fitted: Pipeline, *, checks: Sequence[Mapping[str, Array]], task: str
         return Export("onnx", precision, tried[precision], tuple(refusals), note)
     (folder / artifact.ONNX).unlink(missing_ok=True)
     note = _note_skops(fitted, refusals, unkept=unkept)
-    _write_manifest(fitted, folder, task=task, inputs=_inputs(checks[0], "FP64"), outputs=_skops_outputs(fitted, task))
+    inputs, outputs = _inputs(checks[0], "FP64"), _skops_outputs(fitted, task)
+    _write_manifest(fitted, folder, features=checks[0], task=task, inputs=inputs, outputs=outputs)
     return Export("skops", "FP64", _compared(fitted, folder, tables), tuple(refusals), note)
 
 
@@ -122,7 +123,7 @@ def _note_skops(fitted: Pipeline, refusals: Sequence[str], *, unkept: str) -> st
             f"{name} can be served neither by ONNX ({why}) nor by scikit-learn from skops ({unkept}): "
             "choose another estimator or other preprocessing; docs/models.md lists what can be served"
         )
-    return f"{name} is served by scikit-learn from skops (runtime turnout-sklearn), slower than ONNX: {why}"
+    return f"{name} is served by scikit-learn from skops (runtime turnout-sklearn), which is slower; {why}"
 
 
 def _write_skops(fitted: Pipeline, file: Path) -> str:
@@ -142,20 +143,26 @@ def _write_skops(fitted: Pipeline, file: Path) -> str:
 def _write_onnx(fitted: Pipeline, *, features: Mapping[str, Array], precision: str, task: str, folder: Path) -> None:
     inputs, file = _inputs(features, precision), folder / artifact.ONNX
     file.write_bytes(exporting_onnx.convert(fitted, inputs))
-    _write_manifest(fitted, folder, task=task, inputs=inputs, outputs=exporting_onnx.outputs(fitted, file))
+    outputs = exporting_onnx.outputs(fitted, file, artifact.feed(inputs, parts.select(features, slice(0, 2))))
+    _write_manifest(fitted, folder, features=features, task=task, inputs=inputs, outputs=outputs)
 
 
 def _write_manifest(
-    fitted: Pipeline, folder: Path, *, task: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]
+    fitted: Pipeline,
+    folder: Path,
+    *,
+    features: Iterable[str],
+    task: str,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
 ) -> None:
     files = [folder / name for name in (artifact.ONNX, artifact.SKOPS) if (folder / name).exists()]
-    features = tuple(map(str, fitted.feature_names_in_))
     manifest = Manifest(
         task=task,
         files={file.name: artifact.digest(file) for file in files},
         inputs=inputs,
         outputs=outputs,
-        features=features,
+        features=tuple(features),
         labels=tuple(Fitted(fitted).classes),
     )
     artifact.write(folder, manifest=manifest)

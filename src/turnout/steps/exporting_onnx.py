@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
 from turnout.steps.artifact import Tensor
+from turnout.steps.parts import Array
 
 __all__ = ["Refused", "Unknown", "convert", "outputs", "running"]
 
@@ -63,8 +64,7 @@ def convert(fitted: Pipeline, inputs: Sequence[Tensor]) -> bytes:
     if isinstance(model, VotingClassifier):
         model.set_params(flatten_transform=False)  # shapes what `transform` gives, which nobody asks a classifier for
     try:
-        # The name is given because the converter's own is a random one.
-        converted = convert_sklearn(fitted, name="turnout", initial_types=types, options=_options(fitted))
+        converted = _converted(fitted, types)
     except (MissingConverter, MissingShapeCalculator) as error:
         name = _CLASS.search(str(error))
         raise Unknown(f"there is no converter for {name[1] if name else 'one of its steps'}") from error
@@ -76,20 +76,21 @@ def convert(fitted: Pipeline, inputs: Sequence[Tensor]) -> bytes:
     return bytes(converted.SerializeToString(deterministic=True))
 
 
-def outputs(fitted: Pipeline, file: Path) -> tuple[Tensor, ...]:
-    """The outputs that a graph declares.
+def outputs(fitted: Pipeline, file: Path, feed: Mapping[str, Array]) -> tuple[Tensor, ...]:
+    """The outputs of a graph, with the shapes that they have for these rows: not all graphs declare the right ones.
 
     Raises:
-        Refused: the runtime does not load the graph, or an output is none that can be served.
+        Refused: the runtime does not load or run the graph, or an output is none that can be served.
     """
-    with running():
-        found = onnxruntime.InferenceSession(str(file), _quiet(), providers=["CPUExecutionProvider"]).get_outputs()
     names = _output_names(fitted)
+    with running():
+        session = onnxruntime.InferenceSession(str(file), _quiet(), providers=["CPUExecutionProvider"])
+        found, arrays = session.get_outputs(), session.run(None, dict(feed))
     if len(found) != len(names) or any(output.type not in _DATATYPES for output in found):
         raise Refused(f"its outputs are {', '.join(output.type for output in found)}")
     return tuple(
-        Tensor(name=name, onnx=output.name, datatype=_DATATYPES[output.type], shape=_shape(output.shape))
-        for name, output in zip(names, found, strict=True)
+        Tensor(name=name, onnx=output.name, datatype=_DATATYPES[output.type], shape=(-1, *array.shape[1:]))
+        for name, output, array in zip(names, found, arrays, strict=True)
     )
 
 
@@ -108,24 +109,25 @@ def _quiet() -> onnxruntime.SessionOptions:
     return options
 
 
-def _options(fitted: Pipeline) -> dict[int, dict[str, bool]] | None:
-    """Probabilities as one plain tensor instead of a list of dictionaries; where there are none, the raw scores."""
+def _converted(fitted: Pipeline, types: Sequence[Any]) -> Any:
+    """Probabilities as one plain tensor instead of a list of dictionaries; where there are none, the raw scores.
+
+    Not every converter knows both options; one that knows neither has nothing to be told. The name is given because
+    the converter's own is a random one.
+    """
     model = fitted.steps[-1][1]
-    if hasattr(fitted, "predict_proba"):
-        return {id(model): {"zipmap": False}}
-    return {id(model): {"raw_scores": True}} if hasattr(model, "decision_function") else None
+    wanted: list[dict[str, bool]] = [{"zipmap": False}] if hasattr(model, "classes_") else []
+    if wanted and not hasattr(fitted, "predict_proba"):
+        wanted.insert(0, {"raw_scores": True})
+    for options in wanted:
+        with suppress(NameError):  # how skl2onnx says that there is no such option
+            return convert_sklearn(fitted, name="turnout", initial_types=types, options={id(model): options})
+    return convert_sklearn(fitted, name="turnout", initial_types=types)
 
 
 def _output_names(fitted: Pipeline) -> list[str]:
     """The label or value first; then probabilities, if the estimator has any (some have only scores)."""
     return ["output-0", "probabilities"] if hasattr(fitted, "predict_proba") else ["output-0"]
-
-
-def _shape(shape: Sequence[Any]) -> tuple[int, ...]:
-    try:
-        return (-1, *(int(size) for size in shape[1:]))
-    except (TypeError, ValueError) as error:
-        raise Refused(f"an output has the shape {shape}") from error
 
 
 def _first_line(error: BaseException) -> str:
