@@ -83,7 +83,7 @@ class Leadership:
         holder, transitions = spec.get("holderIdentity") or "", int(spec.get("leaseTransitions") or 0)
         if holder == self._identity and transitions == self.term:
             self._lead(self._write(lease, {"renewTime": _now()}), asked_at)
-        elif not holder or self._succeeds(holder) or self._has_run_out(spec):
+        elif holder in ("", self._identity) or self._succeeds(holder) or self._has_run_out(spec):
             self._lead(self._write(lease, self._fields(transitions=transitions + 1)), asked_at)
         else:
             self.term = 0
