@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from turnout.errors import InputError
-from turnout.ledger import cursors, feedback, outcomes
+from turnout.ledger import cursors, feedback, outcomes, predictions
 from turnout.ledger.cursors import Position
-from turnout.ledger.schema import CONTENTS, PREDICTIONS, VERSIONS, Standing
+from turnout.ledger.predictions import STORED, Stored
+from turnout.ledger.schema import PREDICTIONS, VERSIONS, Standing
 
 __all__ = ["PairsQuestion", "page"]
 
@@ -40,55 +40,47 @@ def page(connection: Connection, question: PairsQuestion, *, now_us: int) -> dic
     """The next pairs. At most `limit` copies are looked at; one without its original is no pair."""
     copies = _copies(connection, question, until_us=now_us - max(question.window_us, _SETTLED_US))
     originals = _originals(connection, question, copies) if copies else {}
-    found = [(copy, originals[copy.request_id]) for copy in copies if copy.request_id in originals]
-    labels = feedback.labels(connection, [original.id for _, original in found])
-    last = Position(copies[-1].time_us, copies[-1].id) if copies else question.after
+    found = [
+        (copy, originals[request_id]) for copy in copies if (request_id := copy.content.get("request_id")) in originals
+    ]
+    labels = feedback.labels(connection, [original.row.id for _, original in found])
+    last = Position(copies[-1].row.time_us, copies[-1].row.id) if copies else question.after
     return {
-        "pairs": [_pair(copy, original, labels.get(original.id)) for copy, original in found],
+        "pairs": [_pair(copy, original, labels.get(original.row.id)) for copy, original in found],
         "cursor": cursors.encode("pairs", last),
         "more": len(copies) == question.limit,
     }
 
 
-def _copies(connection: Connection, question: PairsQuestion, *, until_us: int) -> Sequence[Any]:
-    after = question.after
-    statement = (
-        select(PREDICTIONS.c.id, PREDICTIONS.c.time_us, CONTENTS.c.request_id, CONTENTS.c.content)
-        .join(CONTENTS, CONTENTS.c.no == PREDICTIONS.c.no)
-        .where(
+def _copies(connection: Connection, question: PairsQuestion, *, until_us: int) -> list[Stored]:
+    return predictions.with_content(
+        connection,
+        STORED.where(
             PREDICTIONS.c.version_no.in_(_versions(question, is_shadow=True)),
             PREDICTIONS.c.standing == Standing.SHADOW,
-            tuple_(PREDICTIONS.c.time_us, PREDICTIONS.c.id) > tuple_(after.time_us, after.id),
+            PREDICTIONS.c.erased_us.is_(None),
+            cursors.after(PREDICTIONS.c.time_us, PREDICTIONS.c.id, question.after),
             PREDICTIONS.c.time_us <= until_us,
         )
         .order_by(PREDICTIONS.c.time_us, PREDICTIONS.c.id)
-        .limit(question.limit)
+        .limit(question.limit),
     )
-    return connection.execute(statement).all()
 
 
-def _originals(connection: Connection, question: PairsQuestion, copies: Sequence[Any]) -> dict[str, Any]:
+def _originals(connection: Connection, question: PairsQuestion, copies: Sequence[Stored]) -> dict[str, Stored]:
     """The answered requests by request id, looked for in the time around the copies."""
-    statement = (
-        select(
-            PREDICTIONS.c.id,
-            PREDICTIONS.c.time_us,
-            PREDICTIONS.c.outcome,
-            VERSIONS.c.version,
-            CONTENTS.c.request_id,
-            CONTENTS.c.content,
-        )
-        .join(CONTENTS, CONTENTS.c.no == PREDICTIONS.c.no)
-        .join(VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no)
-        .where(
+    around = predictions.with_content(
+        connection,
+        STORED.where(
             PREDICTIONS.c.version_no.in_(_versions(question, is_shadow=False)),
             PREDICTIONS.c.standing != Standing.SHADOW,
-            PREDICTIONS.c.time_us >= copies[0].time_us - _APART_US,
-            PREDICTIONS.c.time_us <= copies[-1].time_us + _APART_US,
-        )
+            PREDICTIONS.c.erased_us.is_(None),
+            PREDICTIONS.c.time_us >= copies[0].row.time_us - _APART_US,
+            PREDICTIONS.c.time_us <= copies[-1].row.time_us + _APART_US,
+        ),
     )
-    wanted = {copy.request_id for copy in copies}
-    return {row.request_id: row for row in connection.execute(statement) if row.request_id in wanted}
+    wanted = {copy.content.get("request_id") for copy in copies} - {None}
+    return {name: one for one in around if (name := one.content.get("request_id")) in wanted}
 
 
 def _versions(question: PairsQuestion, *, is_shadow: bool) -> Any:
@@ -100,17 +92,16 @@ def _versions(question: PairsQuestion, *, is_shadow: bool) -> Any:
     )
 
 
-def _pair(copy: Any, original: Any, label: Any) -> dict[str, Any]:
-    mine, theirs = orjson.loads(copy.content), orjson.loads(original.content)
-    y = original.outcome
+def _pair(copy: Stored, original: Stored, label: Any) -> dict[str, Any]:
+    mine, theirs, row = copy.content, original.content, original.row
     return {
-        "id": original.id,
-        "shadow_id": copy.id,
-        "time_us": original.time_us,
-        "version": original.version,
+        "id": row.id,
+        "shadow_id": copy.row.id,
+        "time_us": row.time_us,
+        "version": row.version,
         "agree": mine["outputs"][0]["data"] == theirs["outputs"][0]["data"],
-        "y": y,
-        "shadow_y": None if y is None else _outcome(label, mine["outputs"]),
+        "y": row.outcome,
+        "shadow_y": None if row.outcome is None else _outcome(label, mine["outputs"]),
         "duration_us": theirs.get("duration_us"),
         "shadow_duration_us": mine.get("duration_us"),
     }

@@ -17,9 +17,9 @@ from turnout.ledger.cursors import Position
 from turnout.ledger.feedback import Gone
 from turnout.ledger.schema import PREDICTIONS, VERSIONS, Standing
 
-__all__ = ["Search", "Stored", "find", "search", "stored"]
+__all__ = ["STORED", "Search", "Stored", "find", "search", "stored", "with_content"]
 
-_STORED = select(PREDICTIONS, VERSIONS.c.namespace, VERSIONS.c.endpoint, VERSIONS.c.version).join(
+STORED = select(PREDICTIONS, VERSIONS.c.namespace, VERSIONS.c.endpoint, VERSIONS.c.version).join(
     VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no
 )
 # Without this bound a search for the few unlabelled among a million labelled would look at all of them.
@@ -71,7 +71,7 @@ def stored(connection: Connection, prediction_id: str) -> Stored:
     Raises:
         NotFound: there is none with this id, or (Gone) it has been erased.
     """
-    row = connection.execute(_STORED.where(PREDICTIONS.c.id == prediction_id)).one_or_none()
+    row = connection.execute(STORED.where(PREDICTIONS.c.id == prediction_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no prediction {prediction_id}")
     if row.erased_us is not None:
@@ -132,11 +132,17 @@ def _page(wanted: Search) -> Select[Any]:
 
 
 def _stored(connection: Connection, page: Sequence[Any]) -> list[Stored]:
-    """The records of a page, in its order."""
+    """The records of a page of their ids and times, in its order."""
     if not page:
         return []
     ids, times = [row.id for row in page], (page[-1].time_us, page[0].time_us)
-    rows = connection.execute(_STORED.where(PREDICTIONS.c.id.in_(ids), PREDICTIONS.c.time_us.between(*times))).all()
-    content = contents.read(connection, [(row.chunk_no, row.place) for row in rows])
-    by_id = {row.id: Stored(row, content[row.chunk_no, row.place]) for row in rows}
+    found = with_content(connection, STORED.where(PREDICTIONS.c.id.in_(ids), PREDICTIONS.c.time_us.between(*times)))
+    by_id = {one.row.id: one for one in found}
     return [by_id[row.id] for row in page]
+
+
+def with_content(connection: Connection, statement: Select[Any]) -> list[Stored]:
+    """The predictions of a statement made from `STORED`, none of them erased, each with its content."""
+    rows = connection.execute(statement).all()
+    content = contents.read(connection, [(row.chunk_no, row.place) for row in rows])
+    return [Stored(row, content[row.chunk_no, row.place]) for row in rows]
