@@ -40,22 +40,27 @@ class Mortal:
         return wrapped
 
 
+def tick(stage: Stage) -> None:
+    """One round; who dies in it is followed by a controller of the next term."""
+    try:
+        stage.tick()
+    except Dead:
+        stage.controller, stage.term = stage.another(), 2
+
+
 def play(right: dict[str, float], *, until: str, die_at: int = -1) -> tuple[Stage, int]:
     """A rollout from first to last, by a controller that dies once; its successor knows only the books."""
     stage = Stage("digits-v1", "digits-v2", policy={"margin": 0.2})
     mortal, draw = Mortal(stage), random.Random(5)
     mortal.at = die_at
     for _ in range(40):
-        try:
-            stage.tick()
-        except Dead:
-            stage.controller, stage.term = stage.another(), 2
+        tick(stage)
         if until in stage.ledger.actions and not stage.ledger.saved["unreported"]:
             break
         if stage.kube.objects.get(("HTTPRoute", "digits-turnout")):
             stage.ledger.answer(100, right=right, draw=draw)
     for _ in range(3):
-        stage.tick()
+        tick(stage)
     return stage, mortal.count
 
 

@@ -130,8 +130,8 @@ class Users:
         while self._labels and self._labels[0][0] < time.monotonic():
             _, name, score, is_caller = self._labels.pop(0)
             try:
-                if is_caller:
-                    self.ledger.feedback_by_caller(name, score=score, method="PUT")
+                if is_caller:  # one word for all answers to it: a true label, which is 0 for this flower
+                    self.ledger.feedback_by_caller(name, label=0 if score else 1, method="PUT")
                 else:
                     self.ledger.feedback(name, score=score)
             except TurnoutError:

@@ -272,8 +272,9 @@ def connect(kubeconfig: Path | None = None) -> Kube:
     except _config.ConfigException as error:
         where = f"in {path}" if path else "(KUBECONFIG is not set, and there is no engine's kubeconfig)"
         raise Unavailable(f"no usable Kubernetes configuration {where}; start the engine with `turnout up`") from error
-    # The package retries a refused connection three times with pauses; ours is to say so at once.
-    configuration.retries = urllib3.Retry(total=2, connect=0, read=0, backoff_factor=0)
+    # The package retries a refused connection three times with pauses; ours is to say so at once. What only reads may
+    # meet a kept connection that the server is just closing: once more, then.
+    configuration.retries = urllib3.Retry(total=2, connect=0, read=1, backoff_factor=0)
     return Kube(_client.ApiClient(configuration))
 
 
