@@ -28,7 +28,23 @@ def call(*words: str):
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "down", "status", "demo", "init", "run", "runs", "predict", "feedback", "trace", "spec"]
+    "command",
+    [
+        "up",
+        "down",
+        "status",
+        "demo",
+        "init",
+        "run",
+        "runs",
+        "predict",
+        "feedback",
+        "trace",
+        "live",
+        "reproduce",
+        "audit",
+        "spec",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     done = call(command, "--help")
@@ -41,7 +57,7 @@ def test_wrong_words_end_with_2(words: list[str]) -> None:
     assert call(*words).exit_code == 2
 
 
-@pytest.mark.parametrize("words", [["predict", "digits", "[[1]]"], ["trace", "abc"]])
+@pytest.mark.parametrize("words", [["predict", "digits", "[[1]]"], ["trace", "abc"], ["live"], ["audit", "verify"]])
 def test_without_an_engine_the_way_to_start_one_is_named(lonely: Path, words: list[str]) -> None:
     done = call(*words)
     assert done.exit_code == 1
