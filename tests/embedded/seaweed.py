@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import urllib3
 from minio import Minio
 
 from tests.embedded.running import eventually
@@ -29,8 +30,10 @@ class ObjectStore:
     access_key: str = _KEY
     secret_key: str = _SECRET
 
-    def client(self) -> Minio:
-        return Minio(self.endpoint, self.access_key, self.secret_key, secure=False)
+    def client(self, *, patience_s: float = 20.0) -> Minio:
+        # A server that is still starting keeps a caller waiting for ever.
+        pool = urllib3.PoolManager(timeout=urllib3.Timeout(patience_s), retries=False)
+        return Minio(self.endpoint, self.access_key, self.secret_key, secure=False, http_client=pool)
 
 
 @contextlib.contextmanager
@@ -44,13 +47,15 @@ def serve(folder: Path) -> Iterator[ObjectStore]:
     command = [
         *(str(Path(sys.executable).parent / "weed"), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *("-filer", "-s3", f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=4"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-iam=false"),  # these have fixed ports
         *(f"-{name}={port}" for name, port in chosen.items()),
     ]
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
         found = ObjectStore(f"127.0.0.1:{chosen['s3.port']}")
-        eventually(lambda: _has_bucket(found), within_s=60.0)
+        eventually(lambda: process.poll() is not None or _has_bucket(found), within_s=60.0)
+        assert process.poll() is None, (folder / "weed.log").read_text()[-2000:]
         yield found
     finally:
         process.kill()
@@ -59,7 +64,7 @@ def serve(folder: Path) -> Iterator[ObjectStore]:
 
 def _has_bucket(store: ObjectStore) -> bool:
     """Make a bucket and write into it: then all parts of the server are there."""
-    client = store.client()
+    client = store.client(patience_s=2.0)
     with contextlib.suppress(Exception):  # not yet up, in one of many ways
         if not client.bucket_exists("models"):
             client.make_bucket("models")

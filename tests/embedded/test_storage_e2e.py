@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import io
+import json
+import os
 import shutil
+import signal
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -19,7 +23,9 @@ import pytest
 from tests.embedded import running, seaweed
 from tests.embedded.running import Running, eventually
 from tests.embedded.seaweed import ObjectStore
+from turnout.embedded import lifecycle
 from turnout.embedded.initializer import __main__ as command
+from turnout.embedded.supervision import procfs
 
 pytestmark = pytest.mark.e2e
 
@@ -77,6 +83,12 @@ def _service(name: str, uri: str, *, account: str = "") -> dict[str, Any]:
     found = running.inference_service(name, uri)
     if account:
         found["spec"]["predictor"]["serviceAccountName"] = account
+    return found
+
+
+def _initializer(engine: Running, name: str) -> dict[str, Any]:
+    (pod,) = json.loads(engine.kubectl("get", "pods", "-l", f"app=isvc.{name}-predictor", "-o", "json"))["items"]
+    found: dict[str, Any] = pod["status"].get("initContainerStatuses", [{"state": {}}])[0]
     return found
 
 
@@ -193,3 +205,43 @@ def test_what_an_initializer_left_half_done_is_begun_anew(web: tuple[str, Path],
     (tmp_path / ".model.aside" / "half").write_bytes(b"?")
     command.download(f"{url}/one.bin", tmp_path / "model")
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["one.bin"]
+
+
+def test_a_download_outlives_the_engine_that_began_it_by_beginning_anew(engine: Running, tmp_path: Path) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    class Slow(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            began.set()
+            may_end.wait(60)
+            with contextlib.suppress(OSError):  # the first one to ask is dead by then
+                super().do_GET()
+
+    (tmp_path / "one.bin").write_bytes(b"1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Slow, directory=str(tmp_path)))
+    threading.Thread(target=partial(server.serve_forever, poll_interval=0.01), daemon=True).start()
+    engine.apply(_service("slow", f"http://127.0.0.1:{server.server_port}/one.bin"))
+    assert began.wait(30)
+    eventually(lambda: "running" in _initializer(engine, "slow")["state"])
+    os.kill(engine.engine().pid, signal.SIGKILL)
+    lifecycle.up(engine.home, gateway_port=engine.gateway_port, without=running.WITHOUT)
+    may_end.set()
+    engine.wait_ready("slow")
+    assert [path.name for path in _model_folder(engine, "slow").iterdir()] == ["one.bin"]
+    initializers = [marker for _, marker in procfs.marked(f"{engine.home}/run/") if "storage-initializer" in marker]
+    assert not initializers
+    server.shutdown()
+    server.server_close()
+
+
+def test_other_ways_to_name_a_model_are_said_not_to_be_served(engine: Running) -> None:
+    service = running.inference_service("spec", "s3://models/iris")
+    service["spec"]["predictor"]["model"]["storage"] = {"key": "k"}
+    engine.apply(service)
+    found = eventually(lambda: engine.condition("isvc", "spec", "PredictorReady").get("reason"))
+    assert found == "StorageNotSupported"
+    assert "give the model's place as storageUri" in engine.condition("isvc", "spec", "Ready")["message"]
+    engine.kubectl("delete", "isvc", "spec", "slow")

@@ -184,19 +184,14 @@ class InferenceServiceReconciler:
             self._owned.apply("HTTPRoute", route)
 
     def _retire(self, isvc: Object, wanted: set[str]) -> None:
-        """Take away predictors that are no longer in the spec, once the gateway leads nobody to them.
-
-        Deployments and Services only go together: what no route names has no request, whatever its pods still do.
-        """
+        """Take away predictors that are no longer in the spec, once the gateway leads nobody to them."""
         routes = self._owned.of("HTTPRoute", isvc)
         if not all(_is_taken(route) for route in routes):
             return  # the gateway's word on them brings us back here
         routed = {backend for route in routes for backend in _backends(route)}
-        for kind in ("HorizontalPodAutoscaler", "Deployment"):
+        for kind in ("HorizontalPodAutoscaler", "Service", "Deployment"):
             gone = {obj["metadata"]["name"] for obj in self._owned.of(kind, isvc)} - wanted - routed
             self._owned.delete(kind, isvc, names=gone)
-        services = {obj["metadata"]["name"] for obj in self._owned.of("Service", isvc)} - wanted - routed
-        self._owned.delete("Service", isvc, names={name for name in services if not self._owned.pods(isvc, name)})
 
     def _view(
         self, isvc: Object, choice: runtimes.Choice | None, deployment: Object, placed: Sequence[_Placed]
@@ -301,6 +296,10 @@ def _too_long(isvc: Object, variant: Variant, domain: str) -> Blocked | None:
 def _unserved_storage(variant: Variant) -> Blocked | None:
     """A scheme that KServe does not know leaves PredictorReady Unknown there, without a word; here it says why."""
     uri = workloads.storage_uri(variant.predictor)
+    for field, holder in (("storageUris", variant.predictor), ("storage", podspecs.model_of(variant.predictor))):
+        if holder.get(field):
+            text = f"{field} is not served by this engine: give the model's place as storageUri"
+            return Blocked.because(reason="StorageNotSupported", message=text)
     scheme = storage.scheme_of(uri)
     if not uri or scheme in storage.SERVED:
         return None

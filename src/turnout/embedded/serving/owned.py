@@ -35,9 +35,12 @@ class Owned:
 
     def of(self, kind: str, isvc: Object) -> list[Object]:
         """All objects of a kind that belong to an InferenceService."""
-        uid, namespace = isvc["metadata"]["uid"], isvc["metadata"]["namespace"]
-        found = self._store.list(kind, namespace)
-        return [obj for obj in found if any(entry.get("uid") == uid for entry in _owners(obj))]
+        name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
+        if kind == "HTTPRoute":  # KServe gives them no label, but always these names
+            found = [self.find(kind, route, namespace) for route in (name, service_name(name))]
+        else:
+            found = [*self._store.list(kind, namespace, labels={workloads.LABEL: name})]
+        return [obj for obj in found if obj is not None and _is_of(obj, isvc)]
 
     def pods(self, isvc: Object, workload: str = "") -> list[Object]:
         """Its pods, or those of one workload."""
@@ -65,10 +68,12 @@ class Owned:
 
     def delete(self, kind: str, isvc: Object, *, names: Collection[str] | None = None) -> None:
         """Delete its objects of a kind, or those of these names."""
-        for obj in self.of(kind, isvc):
-            if names is None or obj["metadata"]["name"] in names:
+        namespace = isvc["metadata"]["namespace"]
+        found = self.of(kind, isvc) if names is None else [self.find(kind, name, namespace) for name in names]
+        for obj in found:
+            if obj is not None and _is_of(obj, isvc):
                 with contextlib.suppress(NotFound):
-                    self._store.delete(kind, obj["metadata"]["name"], obj["metadata"]["namespace"])
+                    self._store.delete(kind, obj["metadata"]["name"], namespace)
 
     def delete_leftovers(self, namespace: str, name: str) -> None:
         """What an InferenceService left that went without us: somebody took our finalizer away."""
@@ -94,6 +99,10 @@ class Owned:
         words = workload.removesuffix(service_name("")).split("-")
         possible = ["-".join(words[:count]) for count in range(len(words), 0, -1)]
         return [name for name in possible if self.find(_OWNER, name, namespace) is not None]
+
+
+def _is_of(obj: Object, isvc: Object) -> bool:
+    return any(entry.get("uid") == isvc["metadata"]["uid"] for entry in _owners(obj))
 
 
 def _owners(obj: Object) -> list[Object]:
