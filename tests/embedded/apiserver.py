@@ -67,6 +67,19 @@ class Api:
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         return self._runner.run(self._client.request(method, path, **more))
 
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]],
+        headers: dict[str, str],
+        body: bytes,
+        timeout_s: float,
+    ) -> httpx.Response:
+        """A request as it is written; raises TimeoutError when no answer comes in time."""
+        sent = self._client.request(method, path, params=query, headers=headers, content=body)
+        return self._runner.run(asyncio.wait_for(sent, timeout_s))
+
     def get(self, path: str, *, accept: str = "application/json", **query: Any) -> httpx.Response:
         return self.request("GET", path, params=query, headers={"Accept": accept})
 

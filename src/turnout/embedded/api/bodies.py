@@ -20,6 +20,7 @@ __all__ = ["Body", "decode", "go_json_error", "read_json", "read_yaml", "summary
 
 _READ = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 _SUMMARY_MOST = 30  # bytes of a body that a refusal quotes
+_NODES_MOST = 100_000  # of a YAML document; a few lines with aliases can stand for billions
 _DEEP = 256  # levels; deeper ones are an attack, not an object
 
 
@@ -113,7 +114,7 @@ def read_yaml(data: bytes) -> Body:
     except ValueError:
         pass
     try:
-        value = yaml.load(data, Loader=_Loader)  # noqa: S506 (a safe loader, below)
+        value = _load_yaml(data)
         # By way of JSON: dates become texts, keys become texts, and what JSON cannot say is refused.
         return Body(value=orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)))
     except yaml.MarkedYAMLError as problem:
@@ -122,6 +123,29 @@ def read_yaml(data: bytes) -> Body:
         raise bad_request(f"error decoding YAML: error converting YAML to JSON: yaml: line {line}: {text}") from problem
     except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as problem:
         raise bad_request(f"error decoding YAML: error converting YAML to JSON: yaml: {problem}") from problem
+
+
+def _load_yaml(data: bytes) -> Any:
+    loader = _Loader(data)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _expanded(node, {}) > _NODES_MOST:
+            raise yaml.YAMLError("document contains excessive aliasing")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _expanded(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many nodes a document has once its aliases are written out; endless for one that contains itself."""
+    if id(node) not in known:
+        known[id(node)] = float("inf")
+        below = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        inner = below if isinstance(node, yaml.CollectionNode) else ()
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in inner)
+    return known[id(node)]
 
 
 # PyYAML and go-yaml come from one parser; what libyaml calls the problem, Go says in these words.
