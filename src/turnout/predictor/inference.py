@@ -80,7 +80,6 @@ class Inference:
         self._model = model
         self._label = model.manifest.outputs[0]
         self._inputs = model.manifest.inputs
-        self._only_label = model.manifest.outputs[:1]
         self._identity = identity
         self._version = identity.version.encode()
         self._same_in_every_record = orjson.dumps(
@@ -150,7 +149,7 @@ class Inference:
         """The label, then every other output that some call asked for."""
         wanted = {self._label.name: self._label}
         for call in calls:
-            if call.outputs is not self._only_label:
+            if len(call.outputs) > 1 or call.outputs[0] is not self._label:
                 wanted |= {signature.name: signature for signature in call.outputs}
         return list(wanted.values())
 
