@@ -141,6 +141,8 @@ class FakeLedger:
         self.watermark_us: int | None = None
         self.now_us = 0
         self.away = False
+        self.requests: list[dict[str, Any]] = []
+        self.homeless: list[dict[str, Any]] = []
         self.shadow_pairs: list[dict[str, Any]] = []
 
     def state(self, turnout: str, *, namespace: str) -> dict[str, Any]:
@@ -184,19 +186,21 @@ class FakeLedger:
         champion: str,
         challenger: str,
         kind: str,
+        host: str,
         cursor: str | None,
         since_us: int | None,
         window_us: int,
         limit: int,
     ) -> dict[str, Any]:
         start = int(cursor or 0)
-        page = self.units[start : start + limit] if kind == "predictions" else []
+        page = (self.units if kind == "predictions" else self.requests)[start : start + limit]
         units = [unit for unit in page if unit["version"] in (champion, challenger)]
         return {
             "units": units,
             "cursor": str(start + len(page)),
             "more": start + len(page) < len(self.units) and kind == "predictions",
             "waiting_for": self.waiting_for,
+            "homeless": self.homeless if kind == "gateway" and not int(cursor or 0) else [],
             "watermark_us": self.now_us if self.watermark_us is None else self.watermark_us,
             "revs": self.revs,
         }

@@ -424,3 +424,24 @@ def test_a_shadow_is_compared_with_the_answers_in_pairs() -> None:
     [shadow] = stage.status["shadows"]
     assert (shadow["pairs"], shadow["disagreement"], shadow["latencyRatio"]) == (10, 0.1, 2.0)
     assert (shadow["labelled"], shadow["effect"]) == (10, -0.1)
+
+
+def test_requests_that_found_no_endpoint_are_charged_to_the_version_without_any() -> None:
+    stage = Stage("digits-v1", "digits-v2")
+    stage.tick()
+    stage.kube.versions["digits-v2"] = inferenceservice("digits-v2", ready=False)
+    good = {"time_us": stage.now_us, "version": "digits-v1", "rev": list(stage.ledger.revs)[-1], "error": 0}
+    stage.ledger.requests = [{**good, "id": f"g{n}", "duration_us": 900} for n in range(300)]
+    stage.ledger.homeless = [{"id": f"h{n}", "time_us": stage.now_us} for n in range(40)]
+    stage.tick()
+    assert stage.ledger.actions[-1] == "rollback"
+    assert stage.status["verdict"]["errors"] == {"champion": 0, "challenger": 40}
+
+
+def test_requests_that_found_no_endpoint_although_all_have_some_are_an_alarm() -> None:
+    stage = Stage("digits-v1", "digits-v2")
+    stage.tick()
+    stage.ledger.homeless = [{"id": f"h{n}", "time_us": stage.now_us} for n in range(60)]
+    stage.tick()
+    assert stage.condition("EvidenceValid")["reason"] == "UnrecordedProbability"
+    assert stage.ledger.actions == ["adopt", "start"]

@@ -155,3 +155,20 @@ def test_an_envelope_that_names_no_log_is_refused(http: httpx.Client, body: Any,
     reply = http.post("/v1/gateway-log", json=body)
     assert reply.status_code == 400
     assert reply.json()["detail"].startswith(detail)
+
+
+def test_a_request_that_found_no_endpoint_has_no_version_and_is_told_apart_by_its_host(ledger: LedgerClient) -> None:
+    announce(ledger)
+    lost = {"stamp": None, "code": 503, "flags": "NC"}
+    send_requests(
+        ledger,
+        request("good"),
+        request("lost", **lost),
+        request("port", **lost | {"host": "digits.localhost:8080"}),
+        request("elsewhere", **lost | {"host": "iris.localhost"}),
+        request("forced", **lost | {"flags": None}),
+    )
+    page = evidence(ledger, host="digits.localhost")
+    assert [unit["id"] for unit in page["units"]] == ["good"]
+    assert {unit["id"] for unit in page["homeless"]} == {"lost", "port"}
+    assert evidence(ledger)["homeless"] == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, Self
 
@@ -10,7 +10,7 @@ from turnout.kube.turnouts import Policy
 from turnout.stats.comparison import Comparison, Levels
 from turnout.stats.sticky import Seen, unit_share
 
-__all__ = ["EvidenceSource", "Increment", "Test", "Window", "feed", "read_increment"]
+__all__ = ["EvidenceSource", "Homeless", "Increment", "Test", "Window", "feed", "read_increment"]
 
 Kind = Literal["predictions", "gateway"]
 _BATCH = 5000
@@ -30,6 +30,7 @@ class EvidenceSource(Protocol):
         champion: str,
         challenger: str,
         kind: Kind,
+        host: str,
         cursor: str | None,
         since_us: int | None,
         window_us: int,
@@ -165,6 +166,14 @@ class Test:
 
 
 @dataclass(frozen=True)
+class Homeless:
+    """The one version of a pair without ready endpoints, empty when it is not one; and the challenger's share."""
+
+    version: str
+    share: float
+
+
+@dataclass(frozen=True)
 class Increment:
     """What one reading brought: units, labels of the challenger in its step, and up to when all logs have spoken."""
 
@@ -184,6 +193,8 @@ def read_increment(
     step_us: int,
     tainted: Mapping[str, int],
     forced: bool,
+    host: str = "",
+    homeless: Homeless | None = None,
 ) -> Increment:
     """Feed everything that has matured since the last reading into `test`.
 
@@ -196,6 +207,8 @@ def read_increment(
         step_us: when the challenger's step began.
         tainted: revisions whose requests are no evidence, and since when.
         forced: whether testers may choose a version, so that requests without a stamp are to be expected.
+        host: the endpoint's.
+        homeless: whom requests to that host are charged to that found no ready endpoint.
 
     Raises:
         Unavailable: the ledger does not answer; the test is as it was after the last whole batch.
@@ -210,6 +223,7 @@ def read_increment(
                 champion=test.champion,
                 challenger=test.challenger,
                 kind=kind,
+                host=host if kind == "gateway" else "",
                 cursor=test.cursor if kind == "predictions" else test.gateway_cursor,
                 since_us=test.since_us,
                 # Errors and durations need no labels: nothing is waited for.
@@ -223,6 +237,7 @@ def read_increment(
                 _count_unrecorded(test, page, forced=forced)
             else:
                 test.gateway_cursor = page["cursor"]
+                _charge(test, page.get("homeless", []), homeless)
             if not page["more"]:
                 waiting.update(page["waiting_for"])
                 watermarks.append(page["watermark_us"])
@@ -254,6 +269,16 @@ def feed(test: Test, kind: Kind, page: Mapping[str, Any], tainted: Mapping[str, 
         test.window.reach(unit)
         labels += assigned and unit["y"] is not None and unit["time_us"] >= step_us
     return labels
+
+
+def _charge(test: Test, requests: Sequence[Mapping[str, Any]], homeless: Homeless | None) -> None:
+    """An error for the version without endpoints; where it could have been either, or neither, it is an alarm."""
+    if homeless is None or not homeless.version:
+        test.comparison.unrecorded(recorded=0, unrecorded=len(requests))
+        return
+    assigned = homeless.version == test.challenger
+    for _ in requests:
+        test.comparison.answer(error=True, duration_us=0.0, assigned=assigned, share=homeless.share)
 
 
 def _count_unrecorded(test: Test, page: Mapping[str, Any], *, forced: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from turnout.controller import shadowing
-from turnout.controller.evidence import EvidenceSource, Increment, Test, read_increment
+from turnout.controller.evidence import EvidenceSource, Homeless, Increment, Test, read_increment
 from turnout.controller.records import Blindness
 from turnout.controller.rollout import Rollout
 from turnout.controller.shadowing import Pairs
@@ -100,7 +100,7 @@ class Turn:
             self.tests[f"{test.champion}|{test.challenger}"] = test.dump()
 
 
-def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledger, *, term: int, now_us: int) -> Turn:
+def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledger, *, term: int, world: World) -> Turn:
     """The state as it was committed last, and the evidence that has come since.
 
     Raises:
@@ -127,14 +127,14 @@ def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledge
         shadows=dict(state.get("shadows", {})),
     )
     turn.running = current_tests(turn)
-    _read_evidence(turn, ledger)
+    _read_evidence(turn, ledger, world.ready(namespace))
     turn.shadows, turn.has_news = shadowing.read(
-        ledger, name, turn.shadows, namespace=namespace, spec=spec, now_us=now_us
+        ledger, name, turn.shadows, namespace=namespace, spec=spec, now_us=world.now_us
     )
     return turn
 
 
-def _read_evidence(turn: Turn, ledger: Ledger) -> None:
+def _read_evidence(turn: Turn, ledger: Ledger, ready: frozenset[str]) -> None:
     for version, test in turn.running.items():
         challenge = turn.rollout.challenge(version)
         increment = read_increment(
@@ -146,11 +146,20 @@ def _read_evidence(turn: Turn, ledger: Ledger) -> None:
             step_us=challenge.step_started_us if challenge else 0,
             tainted=turn.rollout.tainted,
             forced=turn.spec.policy.forced_routing,
+            host=turn.host,
+            homeless=_homeless(turn, test, ready),
         )
         turn.increments[version] = increment
         if challenge is not None and increment.labels:
             counted = replace(challenge, step_labels=challenge.step_labels + increment.labels)
             turn.rollout = turn.rollout.with_challenge(counted)
+
+
+def _homeless(turn: Turn, test: Test, ready: frozenset[str]) -> Homeless:
+    weights = turn.rollout.weights
+    gone = [v for v in (test.champion, test.challenger) if v not in ready and weights.get(v, 0)]
+    mine, theirs = weights.get(test.challenger, 0), weights.get(test.champion, 0)
+    return Homeless(gone[0] if len(gone) == 1 else "", mine / max(mine + theirs, 1))
 
 
 def current_tests(turn: Turn) -> dict[str, Test]:

@@ -64,7 +64,7 @@ class Controller:
             reporting.refuse(self.kube, turnout, reason="Conflict", message=told)
             return
         try:
-            turn = observing.observe(turnout, spec, host, self.ledger, term=term, now_us=world.now_us)
+            turn = observing.observe(turnout, spec, host, self.ledger, term=term, world=world)
         except Unavailable as error:
             blinding.endure(turnout, spec, world, self.kube, host=host, why=str(error))
             raise

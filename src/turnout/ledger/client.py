@@ -158,13 +158,14 @@ class LedgerClient:
         window_us: int,
         namespace: str = "default",
         kind: str = "predictions",
+        host: str = "",
         cursor: str | None = None,
         since_us: int | None = None,
         limit: int = 10_000,
     ) -> Json:
         """The next frozen units of two versions after `cursor`."""
         query: Json = {"namespace": namespace, "champion": champion, "challenger": challenger, "kind": kind}
-        query |= {"cursor": cursor, "since_us": since_us, "window_us": window_us, "limit": limit}
+        query |= {"host": host, "cursor": cursor, "since_us": since_us, "window_us": window_us, "limit": limit}
         return self._call("GET", f"/v1/turnouts/{_segment(turnout)}/evidence", query=query)
 
     def pairs(

@@ -24,6 +24,8 @@ from turnout.ledger.schema import FEEDBACK, GATEWAY_REQUESTS, PREDICTIONS, VERSI
 __all__ = ["Question", "close", "page"]
 
 _FIRST_ERROR = 500  # HTTP statuses from here on are the server's fault
+_NO_ENDPOINT = ("NC", "UH")  # Envoy: no cluster, no healthy upstream
+_HOMELESS = "homeless"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Question:
     window_us: int
     after: Position
     limit: int
+    host: str = ""  # gateway only: also requests to this host that found no ready endpoint, and so no version
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -81,7 +84,12 @@ def page(connection: Connection, question: Question, horizon: Horizon) -> dict[s
         "watermark_us": horizon.watermark_us,
         "waiting_for": list(horizon.waiting_for),
         "revs": revs,
-        "dropped": dict(Counter(reason for reason in reasons if reason not in (None, "shadow"))),
+        "dropped": dict(Counter(reason for reason in reasons if reason not in (None, "shadow", _HOMELESS))),
+        "homeless": [
+            {"id": row.id, "time_us": row.time_us}
+            for row, reason in zip(rows, reasons, strict=True)
+            if reason == _HOMELESS
+        ],
     }
 
 
@@ -124,6 +132,8 @@ def _rows(connection: Connection, question: Question, *, until_us: int) -> list[
     """The first rows of both versions together; each of the two delivers its own first ones in order."""
     if question.kind == "gateway":
         source, owners = _REQUESTS, {name: GATEWAY_REQUESTS.c.version == name for name in question.versions}
+        if question.host:
+            owners[_HOMELESS] = _homeless(question.host)
     else:
         source, owners = _PREDICTIONS, _version_owners(connection, question)
     streams = (
@@ -131,6 +141,13 @@ def _rows(connection: Connection, question: Question, *, until_us: int) -> list[
         for version, owner in owners.items()
     )
     return list(islice(heapq.merge(*streams, key=lambda row: (row.time_us, row.id)), question.limit))
+
+
+def _homeless(host: str) -> ColumnElement[bool]:
+    """Requests that a gateway answered itself because their version has no ready endpoint: it writes no stamp then."""
+    log = GATEWAY_REQUESTS.c
+    here = (log.host == host) | log.host.startswith(f"{host}:", autoescape=True)
+    return log.version.is_(None) & here & log.flags.in_(_NO_ENDPOINT) & (log.code >= _FIRST_ERROR)
 
 
 def _version_owners(connection: Connection, question: Question) -> dict[str, ColumnElement[bool]]:
@@ -153,6 +170,8 @@ def _closed(connection: Connection, question: Question) -> list[Interval]:
 
 def _reason(row: Any, revs: dict[str, dict[str, int]], closed: list[Interval]) -> str | None:
     """Why a row is no unit, or None."""
+    if row.version == _HOMELESS:
+        return _HOMELESS
     if row.standing != Standing.UNIT:
         return Standing(row.standing).name.lower()
     if gaps.covers(closed, row.time_us):

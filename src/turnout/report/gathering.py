@@ -205,6 +205,7 @@ class _Reader:
                 champion=champion,
                 challenger=challenger,
                 kind=kind,
+                host="",
                 cursor=cursor,
                 since_us=None,
                 window_us=self.policy.label_window if kind == "predictions" else 0,

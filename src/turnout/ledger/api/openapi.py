@@ -115,6 +115,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
             "waiting_for": _list(_TEXT),
             "revs": {"type": "object", "additionalProperties": _of("Weights")},
             "dropped": {"type": "object", "additionalProperties": _COUNT},
+            "homeless": _list(_object({"id": _TEXT, "time_us": _TIME})),
         }
     ),
     "Pairs": _object(

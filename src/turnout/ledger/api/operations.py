@@ -51,6 +51,7 @@ _EVIDENCE = (
     Parameter(
         "kind", "Answers and labels, or the gateway's view.", default="predictions", choices=("predictions", "gateway")
     ),
+    Parameter("host", "Of the gateway's view: also requests to this host that found no ready endpoint.", default=""),
     _CURSOR,
     Parameter("since_us", "Without a cursor: where to begin.", kind="integer", default=0),
     Parameter(
