@@ -60,5 +60,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "SelectKBest": {"k": 1},
     "SelfTrainingClassifier": {"estimator": LogisticRegression(max_iter=1000)},
     "SparseRandomProjection": {"n_components": 2},
+    "TargetEncoder": {"target_type": "continuous"},
 }
 """Without these they refuse the small table, or take minutes."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.decision import code, comparison, errors, kinds, labels, power, replayed, rollouts
-from bench.decision.rows import Row, publish
+from bench.decision.rows import Row, publish, write
 
 BARS: dict[str, Callable[[float], Sequence[Any]]] = {
     "bar1": errors.bar1,
@@ -43,16 +43,18 @@ def main(words: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"no such bar: {', '.join(unknown)}; there are {', '.join(BARS)}")
     rows: list[Row] = []
+    output = "decision-part" if arguments.bars else "decision"
     for name in arguments.bars or BARS:
         started = time.monotonic()
         if name == "comparison":
             comparison.comparison(arguments.scale)
         else:
             rows += BARS[name](arguments.scale)
+            write(rows, name=output)  # who is interrupted keeps what was measured
         print(f"{name} took {time.monotonic() - started:.0f} s", file=sys.stderr)
     if not rows:
         return 0
-    return 0 if publish(rows, name="decision-part" if arguments.bars else "decision") else 1
+    return 0 if publish(rows, name=output) else 1
 
 
 if __name__ == "__main__":

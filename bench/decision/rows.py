@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.rows import OUT
 
-__all__ = ["Direction", "Row", "exact", "mean", "median", "publish", "rate"]
+__all__ = ["Direction", "Row", "exact", "mean", "median", "publish", "rate", "write"]
 
 Direction = Literal["<=", ">="]
 _TOLERANCE = 3.0  # Monte Carlo standard errors
@@ -72,11 +72,16 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def publish(rows: Sequence[Row], *, name: str = "decision") -> bool:
-    """Print the table and write it as JSON; returns whether every counted row holds."""
+def write(rows: Sequence[Row], *, name: str) -> None:
+    """The rows as JSON, in `bench/out`."""
     OUT.mkdir(exist_ok=True)
     data = [{**asdict(row), "holds": row.holds} for row in rows]
     (OUT / f"{name}.json").write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2))
+
+
+def publish(rows: Sequence[Row], *, name: str = "decision") -> bool:
+    """Print the table and write it as JSON; returns whether every counted row holds."""
+    write(rows, name=name)
     table = Table(title=name, title_justify="left", header_style="bold")
     for column in ("bar", "what", "target", "measured", "± MC", "runs", "holds", "note"):
         table.add_column(column, justify="right" if column in ("target", "measured", "± MC", "runs") else "left")

@@ -36,7 +36,7 @@ class _Batcher:
         exchange.send()
 
 
-_EVERYTHING = Infer(dialect=cast(Any, None), model="model", batcher=cast(Any, _Batcher()))
+_EVERYTHING = Infer(dialect=cast(Any, object()), model="model", batcher=cast(Any, _Batcher()))
 
 
 async def _serve(port: int) -> None:

@@ -31,7 +31,9 @@ class Engine:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "TURNOUT_HOME": str(self.home), "KUBECONFIG": str(self.home / "kubeconfig")}
 
-    def run(self, *command: str, check: bool = True, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, check: bool = True, cwd: Path = ROOT, timeout_s: float = 150
+    ) -> subprocess.CompletedProcess[str]:
         """A program of the virtual environment, as a user would call it."""
         done = subprocess.run(
             [str(BIN / command[0]), *command[1:]],
@@ -39,7 +41,7 @@ class Engine:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=timeout_s,
             check=False,
         )
         if check and done.returncode != 0:

@@ -21,7 +21,7 @@ from turnout import storage
 from turnout.ledger.client import LedgerClient
 from turnout.steps import artifact, provenance, snapshots
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1200)]
 
 _SPEC = """
 name: numerals
@@ -122,7 +122,8 @@ def test_labels_of_predictions_make_the_next_version_better(engine: Engine, tmp_
 
 
 def _run(engine: Engine, folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(engine.run("turnout", "run", str(folder / "model.yaml"), "--json").stdout)
+    done = engine.run("turnout", "run", str(folder / "model.yaml"), "--json", timeout_s=500)
+    record: dict[str, Any] = json.loads(done.stdout)
     return record
 
 

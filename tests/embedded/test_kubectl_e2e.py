@@ -165,10 +165,10 @@ def test_a_runtime_without_a_command_leaves_it_not_ready_with_a_condition_that_s
 
 
 def test_a_scheme_that_the_engine_does_not_serve_is_said_in_a_condition(engine: Running) -> None:
-    engine.apply(running.inference_service("far", "s3://bucket/model"))
+    engine.apply(running.inference_service("far", "gs://bucket/model"))
     found = eventually(lambda: _failed_predictor(engine, "far"))
     assert found["reason"] == "StorageNotSupported"
-    assert "s3://bucket/model" in found["message"]
+    assert "gs://bucket/model" in found["message"]
 
 
 def test_model_arguments_and_environment_reach_the_process(engine: Running, model: Path) -> None:

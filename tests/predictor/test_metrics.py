@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnout.predictor.metrics import Metrics
+from turnout.predictor.metrics import Metrics, Sheets, together
 
 LABELS = 'model="digits",version="digits-v4"'
 
@@ -34,3 +34,40 @@ def test_a_duration_on_a_bound_belongs_to_it() -> None:
     metrics.count_prediction(rows=1, duration_s=0.001)
 
     assert f'turnout_request_duration_seconds_bucket{{{LABELS},le="0.001"}} 1' in list(metrics.lines())
+
+
+def test_every_worker_tells_the_sum_of_all() -> None:
+    sheets = Sheets(2)
+    first, second = (Metrics(model="digits", version="digits-v4", sheets=sheets, worker=index) for index in (0, 1))
+    first.count_reply(200)
+    second.count_reply(200)
+    second.count_reply(503)
+    second.mirror(["# HELP backlog", "backlog{a} 5", "ledger_up{a} 0"])
+
+    own = ["# HELP backlog", "backlog{a} 7", "ledger_up{a} 1"]
+    for metrics, mirrored in ((first, own), (second, ["backlog{a} 5", "ledger_up{a} 0"])):
+        lines = list(metrics.lines(mirrored))
+        assert f'turnout_requests_total{{{LABELS},code="200"}} 2' in lines
+        assert f"turnout_request_errors_total{{{LABELS}}} 1" in lines
+        assert "backlog{a} 12" in lines
+        assert "ledger_up{a} 0" in lines  # the worst, not the sum
+
+
+def test_phases_are_counted_for_every_request_of_a_batch() -> None:
+    metrics = Metrics(model="digits", version="digits-v4")
+    metrics.count_batch(3, decode_s=0.0002, predict_s=0.002, encode_s=0.0)
+    metrics.count_recording(3, duration_s=20.0)
+
+    lines = list(metrics.lines())
+
+    name = "turnout_phase_duration_seconds"
+    for phase in ("decode", "predict", "encode", "record"):
+        assert f'{name}_count{{{LABELS},phase="{phase}"}} 3' in lines
+    assert f'{name}_sum{{{LABELS},phase="predict"}} 0.006' in lines
+    assert f'{name}_bucket{{{LABELS},phase="record",le="10.0"}} 0' in lines
+
+
+def test_several_versions_share_the_description_of_a_metric() -> None:
+    found = together([["# HELP a A.", "# TYPE a counter", "a{v1} 1"], ["# HELP a A.", "# TYPE a counter", "a{v2} 2"]])
+
+    assert found == ["# HELP a A.", "# TYPE a counter", "a{v1} 1", "a{v2} 2"]

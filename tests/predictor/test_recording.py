@@ -29,6 +29,7 @@ ROW = [5.1, 3.5, 1.4, 0.2]
 V1 = orjson.dumps({"instances": [ROW]})
 V2_DOCUMENT = {"inputs": [{"name": "input-0", "datatype": "FP32", "shape": [1, 4], "data": ROW}]}
 V2 = orjson.dumps(V2_DOCUMENT)
+PATIENT = ("--ack_timeout_s=60",)  # a loaded machine is no ledger that is away
 
 
 def recording(log_dir: Path, ledger: FakeLedger, token_file: Path) -> dict[str, str]:
@@ -194,7 +195,7 @@ def test_killed_under_load_every_answered_prediction_is_delivered(
 ) -> None:
     def again() -> Predictor:
         environment = recording(tmp_path / "log", ledger, token_file)
-        return launch(iris, f"--durability={durability}", environment=environment)
+        return launch(iris, f"--durability={durability}", *PATIENT, environment=environment)
 
     answered = killed_under_load(again, deaths=3)
     last = again()
@@ -220,7 +221,7 @@ def test_killed_fifty_times_a_real_ledger_has_every_answered_prediction_once(
         "TURNOUT_PREDICTION_LOG_DIR": str(tmp_path / "log"),
         "TURNOUT_PREDICTION_DURABILITY": durability,
     }
-    answered = killed_under_load(lambda: launch(iris, environment=environment), deaths=50)
+    answered = killed_under_load(lambda: launch(iris, *PATIENT, environment=environment), deaths=50)
     assert launch(iris, environment=environment).stop(timeout_s=60.0) == 0
     recorded = recorded_by(real.client)
     real.stop()
@@ -244,7 +245,7 @@ def recorded_by(client: LedgerClient) -> list[str]:
 def test_acked_answers_what_the_ledger_has_and_nothing_while_it_is_away(
     launch: Launch, iris: models.Artifact, ledger: FakeLedger, token_file: Path, tmp_path: Path
 ) -> None:
-    served = launch(iris, "--durability=acked", environment=recording(tmp_path / "log", ledger, token_file))
+    served = launch(iris, "--durability=acked", *PATIENT, environment=recording(tmp_path / "log", ledger, token_file))
     first = served.call("POST", "/v2/models/digits/infer", V2)
     assert first.status == 200
     assert list(ledger.events) == [first.headers["x-turnout-id"]]

@@ -79,8 +79,8 @@ def _originals(connection: Connection, question: PairsQuestion, copies: Sequence
             PREDICTIONS.c.time_us <= copies[-1].row.time_us + _APART_US,
         ),
     )
-    wanted = {copy.content.get("request_id") for copy in copies} - {None}
-    return {name: one for one in around if (name := one.content.get("request_id")) in wanted}
+    wanted = {str(copy.content["request_id"]) for copy in copies if copy.content.get("request_id")}
+    return {name: one for one in around if (name := str(one.content.get("request_id"))) in wanted}
 
 
 def _versions(question: PairsQuestion, *, is_shadow: bool) -> Any:

@@ -47,8 +47,8 @@ class Metrics:
         self._own = self._sheets[worker]
 
     def count_reply(self, status: int) -> None:
-        """One reply of any kind."""
-        self._own[_CODE_CELL[status]] += 1
+        """One reply of any kind; a code that nobody here sends would be a mistake of ours."""
+        self._own[_CODE_CELL.get(status, _CODE_CELL[500])] += 1
 
     def count_batch(self, requests: int, *, decode_s: float, predict_s: float, encode_s: float) -> None:
         """One run for some requests; each of them waited for the whole of every phase."""

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
@@ -110,6 +111,8 @@ class _Crew:
                 os.close(file)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             code = self.work(place)
+        except BaseException:  # noqa: BLE001 - told here, because the exit below tells nothing
+            traceback.print_exc()
         finally:
             os._exit(code)  # nothing of the parent's may run in here: no handlers, no buffers
 
