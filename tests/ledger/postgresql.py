@@ -53,6 +53,9 @@ class PostgreSQL:
             Store(self._reused).close()
             return self._reused
         with psycopg.connect(self._reused) as connection:
+            if connection.execute("SELECT to_regclass('predictions')").fetchone() == (None,):
+                self._reused = ""  # a test took it apart
+                return self.emptied_database()
             for table in reversed(METADATA.sorted_tables):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("INSERT INTO audit_head VALUES (0, 0, %s)", [GENESIS])
