@@ -121,6 +121,7 @@ def theirs(data: bytes) -> tuple[list[bytes], bool]:
 @example([b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"], b"0\r\n\r\n", SECOND, [])
 @example([b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: identity\r\n"], b"0\r\n\r\n", SECOND, [])
 @example([b"Content-Length: 3\r\n", b"Content-Length: 5\r\n"], b"abcde", SECOND, [])
+@example([b"Transfer-Encoding: gzip, chunked\r\n"], b"3\r\nabc\r\n0\r\n\r\n", b"", [])
 def test_no_request_means_one_thing_to_us_and_another_to_h11(
     iris_model: Model, lines: list[bytes], body: bytes, second: bytes, sizes: list[int]
 ) -> None:
@@ -158,6 +159,7 @@ def test_good_requests_are_read_alike_however_they_are_cut(iris_model: Model, si
             b"x-turnout-assigned: wanted one, found two",
         ),
         (b"POST /v2 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"wanted HTTP/1.1, found HTTP/1.0"),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", b"wanted chunked, found gzip, chunked"),
     ],
 )
 def test_headers_that_can_be_read_in_two_ways_are_refused(iris_model: Model, data: bytes, message: bytes) -> None:

@@ -27,7 +27,7 @@ __all__ = ["MAX_TEXT", "ONCE", "Desk", "Exchange", "answer"]
 MAX_TEXT = 256  # stamp and request id, made by the gateway, go into every record
 
 # Twice one of these could mean two things to two programs: a proxy may have judged by one, and we would act on the
-# other. The parsers refuse by themselves a second content-length and every transfer-encoding but a last `chunked`.
+# other. The parsers refuse a second content-length or transfer-encoding.
 ONCE = frozenset(
     {
         b"content-encoding",

@@ -272,8 +272,11 @@ class Connection(asyncio.Protocol):
             return f"{self._twice.decode()}: wanted one, found two"
         if b"host" not in self._headers and self._parser.get_http_version() != "1.0":
             return "host: wanted one, found none"
-        if b"transfer-encoding" in self._headers and self._parser.get_http_version() == "1.0":
-            return "transfer-encoding: wanted HTTP/1.1, found HTTP/1.0"
+        if (coding := self._headers.get(b"transfer-encoding")) is not None:
+            if self._parser.get_http_version() == "1.0":
+                return "transfer-encoding: wanted HTTP/1.1, found HTTP/1.0"
+            if coding.lower() != b"chunked":  # llhttp takes `gzip, chunked` too, and nobody here would unpack it
+                return f"transfer-encoding: wanted chunked, found {coding[:80].decode('latin-1')}"
         return None
 
     def _refuse_body(self) -> None:
