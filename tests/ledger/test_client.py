@@ -68,7 +68,7 @@ def test_a_ledger_that_hangs_up_or_takes_too_long_is_unavailable() -> None:
 
 
 def test_a_wrong_token_is_the_callers_mistake_and_stays_out_of_the_message(transport: InProcess) -> None:
-    with pytest.raises(InputError, match="wanted the ledger's token") as caught:
+    with pytest.raises(InputError, match="wanted a token of the ledger") as caught:
         LedgerClient(URL, "my-wrong-token", transport=transport).audit()
     assert "my-wrong-token" not in str(caught.value)
 

@@ -14,7 +14,9 @@ import uvicorn
 
 from turnout import settings
 from turnout.errors import Failed, InputError, TurnoutError
+from turnout.ledger import databases
 from turnout.ledger.api.app import application
+from turnout.ledger.api.tokens import Tokens
 from turnout.ledger.gateway_log import GatewayLogTailer
 from turnout.ledger.store import Store
 
@@ -37,7 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m turnout.ledger", description="Turnout's ledger.")
-    parser.add_argument("--database", required=True, help="sqlite:////absolute/path/ledger.db")
+    parser.add_argument(
+        "--database",
+        help="sqlite:////absolute/path/ledger.db or postgresql://user@host/database; default TURNOUT_LEDGER_DATABASE."
+        " A password belongs there, into PGPASSWORD or into ~/.pgpass, never on the command line",
+    )
+    parser.add_argument("--tokens", type=Path, help="file with more tokens: lines of `name roles sha256`")
+    parser.add_argument(
+        "--calls-per-s", type=float, default=5_000.0, help="calls that each token may make in a second; 0: no limit"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one and prints it")
     parser.add_argument("--token-file", type=Path, required=True, help="file with the token that callers must know")
@@ -52,13 +62,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    token = _token(options.token_file)
+    database = _database(options.database)
+    tokens = Tokens(_token(options.token_file), file=options.tokens, calls_per_s=options.calls_per_s)
     listener = _listen(options.host, options.port)
-    store = Store(options.database)
+    store = Store(database)
     flush_us = options.gateway_flush_ms * 1_000
     tailer = GatewayLogTailer(store, options.gateway_log, flush_us=flush_us) if options.gateway_log else None
     config = uvicorn.Config(
-        application(store, token=token),
+        application(store, tokens=tokens),
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -81,6 +92,20 @@ def _serve(options: argparse.Namespace) -> None:
         if tailer:
             tailer.stop()
         store.close()
+
+
+def _database(given: str | None) -> str:
+    """The database's URL.
+
+    Raises:
+        InputError: there is none, or the command line shows a password to everybody on this machine.
+    """
+    found = given or settings.read("TURNOUT_LEDGER_DATABASE")
+    if not found:
+        raise InputError("--database: wanted a URL, here or in TURNOUT_LEDGER_DATABASE")
+    if given and databases.address(given).password:
+        raise InputError("--database: a password on the command line is seen by all; use TURNOUT_LEDGER_DATABASE")
+    return found
 
 
 def _token(path: Path) -> str:

@@ -6,6 +6,7 @@ Answers are the JSON objects that the API documents, as plain dicts. Whatever go
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -146,6 +147,53 @@ class LedgerClient:
         """Label every prediction that carries this caller's id, of one endpoint if it is named."""
         body = _given(label=label, score=score, comment=comment, by=by, namespace=namespace, endpoint=endpoint)
         return self._call(method, "/v1/feedback", body={"caller_id": caller_id, **body})
+
+    def feedback_in_bulk(self, rows: Iterable[Json], *, method: str = "POST") -> Iterator[Json]:
+        """Send rows (id, and label or score) as a stream; yields one result for each, with its HTTP `status`."""
+        lines = (orjson.dumps(row) + b"\n" for row in rows)
+        headers = {"content-type": "application/x-ndjson"}
+        try:
+            with self._http.stream(method, "/v1/feedback/bulk", content=lines, headers=headers) as reply:
+                if not reply.is_success:
+                    reply.read()
+                    raise self._error(reply)
+                for line in reply.iter_lines():
+                    yield orjson.loads(line)
+        except httpx.TransportError as error:
+            raise Unavailable(f"no ledger answers at {self._url}: {str(error) or type(error).__name__}") from error
+
+    # ---- keeping ------------------------------------------------------------------------------------------------
+
+    def erase_subject(self, subject: str) -> int:
+        """Erase all predictions of a subject; how many there were."""
+        return int(self._call("DELETE", "/v1/predictions", query={"subject": subject})["erased"])
+
+    def verify_audit(self) -> Json:
+        """`{"rows": n, "intact": bool, "problem": which row is not what was written, or null}`."""
+        return self._call("GET", "/v1/audit/verify")
+
+    def retain(self, *, before_us: int, dry_run: bool = False) -> Json:
+        """Drop the months before a time: `{"drop": [...], "keep": [{"month", "reasons"}]}`."""
+        return self._call("POST", "/v1/retention", body={"before_us": before_us, "dry_run": dry_run})
+
+    def pin(
+        self,
+        name: str,
+        *,
+        endpoint: str,
+        since_us: int,
+        until_us: int,
+        reason: str,
+        version: str | None = None,
+        namespace: str = "default",
+    ) -> Json:
+        """Keep a time range from retention: as long as `version` gets requests, or without one until `unpin`."""
+        body: Json = {"endpoint": endpoint, "namespace": namespace, "version": version, "reason": reason}
+        return self._call("PUT", f"/v1/pins/{_segment(name)}", body=body | {"since_us": since_us, "until_us": until_us})
+
+    def unpin(self, name: str) -> None:
+        """Take a pin away."""
+        self._call("DELETE", f"/v1/pins/{_segment(name)}")
 
     # ---- turnouts ------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, exists, insert, select, update
@@ -56,7 +57,8 @@ def erase(connection: Connection, prediction_id: str, *, now_us: int) -> None:
 def erase_subject(connection: Connection, subject: str, *, now_us: int) -> dict[str, Any]:
     """Erase the next slice of a subject's predictions: `{"erased": n, "more": whether there are others}`.
 
-    The first slice remembers the subject's digest, so that records on their way arrive erased.
+    The subject may be given as its records carry it, or as the value that our predictors make a digest of. It is
+    remembered as a salted digest, so that records on their way arrive erased.
 
     Raises:
         InputError: the subject is empty.
@@ -64,8 +66,10 @@ def erase_subject(connection: Connection, subject: str, *, now_us: int) -> dict[
     wanted = rows.key(subject)
     if wanted is None:
         raise InputError("subject: wanted the value that its records carry")
-    _remember(connection, wanted, now_us=now_us)
-    found = connection.execute(_FOUND.where(PREDICTIONS.c.subject == wanted, _KEPT).limit(_SLICE)).all()
+    carried = (wanted, blake2b(subject.encode(), digest_size=8).hexdigest())  # as turnout.predictor.subjects does
+    for value in carried:
+        _remember(connection, value, now_us=now_us)
+    found = connection.execute(_FOUND.where(PREDICTIONS.c.subject.in_(carried), _KEPT).limit(_SLICE)).all()
     _take_out(connection, found, now_us=now_us)
     by_endpoint: dict[tuple[str, str], int] = {}
     for row in found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import math
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -13,9 +13,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnout.ledger.api import openapi, parameters
-from turnout.ledger.api.handlers import Call
+from turnout.ledger.api.calls import Call
 from turnout.ledger.api.operations import OPERATIONS, Operation
 from turnout.ledger.api.problems import HANDLERS, problem
+from turnout.ledger.api.tokens import Tokens
 from turnout.ledger.store import Store
 
 __all__ = ["application"]
@@ -23,8 +24,8 @@ __all__ = ["application"]
 _DOCUMENT = "/openapi.json"
 
 
-def application(store: Store, *, token: str) -> ASGIApp:
-    """The ledger's API over a store, for those who know the token."""
+def application(store: Store, *, token: str = "", tokens: Tokens | None = None) -> ASGIApp:
+    """The ledger's API over a store: for the holders of `tokens`, or of the one `token` that may do everything."""
     by_path: dict[str, list[Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, []).append(operation)
@@ -34,7 +35,9 @@ def application(store: Store, *, token: str) -> ASGIApp:
     ]
     routes.append(Route(_DOCUMENT, _describe, methods=["GET"]))
     open_paths = frozenset({_DOCUMENT} | {operation.path for operation in OPERATIONS if operation.is_open})
-    return _Door(Starlette(routes=routes, exception_handlers=HANDLERS), token=token, open_paths=open_paths)
+    return _Door(
+        Starlette(routes=routes, exception_handlers=HANDLERS), tokens=tokens or Tokens(token), open_paths=open_paths
+    )
 
 
 def _endpoint(store: Store, operations: list[Operation]) -> Callable[[Request], Awaitable[Response]]:
@@ -42,6 +45,9 @@ def _endpoint(store: Store, operations: list[Operation]) -> Callable[[Request], 
 
     async def endpoint(request: Request) -> Response:
         operation = by_method["GET" if request.method == "HEAD" else request.method]
+        holder = request.scope.get("state", {}).get("holder")
+        if not operation.is_open and (holder is None or operation.role not in holder.roles):
+            return problem(403, f"{request.method} {operation.path} wants a token with the role {operation.role}")
         query = parameters.read(operation.parameters, request.query_params)
         return await operation.handler(Call(store=store, request=request, query=query))
 
@@ -53,23 +59,34 @@ async def _describe(_: Request) -> Response:
 
 
 class _Door:
-    """Lets nobody past without the token, not even to learn which paths there are."""
+    """Lets nobody past without a token, not even to learn which paths there are, and nobody past their pace."""
 
-    def __init__(self, app: ASGIApp, *, token: str, open_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, tokens: Tokens, open_paths: frozenset[str]) -> None:
         self._app = app
-        self._authorization = f"Bearer {token}".encode()
+        self._tokens = tokens
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._open_paths and not self._is_known(scope):
-            refusal = problem(401, "wanted the ledger's token as Authorization: Bearer", headers=_CHALLENGE)
+        if scope["type"] != "http" or scope["path"] in self._open_paths:
+            await self._app(scope, receive, send)
+            return
+        kind, _, token = _authorization(scope).partition(" ")
+        holder = self._tokens.holder(token) if kind.lower() == "bearer" else None
+        if holder is None:
+            refusal = problem(401, "wanted a token of the ledger as Authorization: Bearer", headers=_CHALLENGE)
+            await refusal(scope, receive, send)
+        elif wait_s := self._tokens.wait_s(holder):
+            headers = {"retry-after": str(math.ceil(wait_s))}
+            refusal = problem(429, f"{holder.name} calls more often than it may", headers=headers)
             await refusal(scope, receive, send)
         else:
+            scope["state"] = {"holder": holder}
             await self._app(scope, receive, send)
 
-    def _is_known(self, scope: Scope) -> bool:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        return hmac.compare_digest(given, self._authorization)
+
+def _authorization(scope: Scope) -> str:
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return str(given.decode("latin-1"))
 
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="turnout-ledger"'}

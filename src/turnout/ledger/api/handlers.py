@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict
 
-import orjson
 from sqlalchemy import Connection
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from turnout.errors import InputError, Unavailable
 from turnout.ledger import (
@@ -20,6 +16,7 @@ from turnout.ledger import (
     erasures,
     evidence,
     feedback,
+    foreign,
     gaps,
     gateway,
     history,
@@ -32,88 +29,42 @@ from turnout.ledger import (
     summaries,
     words,
 )
-from turnout.ledger.api.problems import TooLarge
+from turnout.ledger.api import cloud_events, live, uploads
+from turnout.ledger.api.calls import Call, as_json, parsed
+from turnout.ledger.api.problems import TooMany, UnknownKind
 from turnout.ledger.cursors import Position
 from turnout.ledger.evidence import Question
 from turnout.ledger.feedback import Post
 from turnout.ledger.predictions import Search
-from turnout.ledger.store import Store
 from turnout.ledger.words import Verb
 
-T = TypeVar("T")
-
 _BATCH_BYTES = 32 << 20
-_BODY_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request, with its query already read."""
-
-    store: Store
-    request: Request
-    query: dict[str, Any]
-
-    @property
-    def path(self) -> Mapping[str, str]:
-        """The variable parts of the path."""
-        return self.request.path_params
-
-    @property
-    def place(self) -> dict[str, str]:
-        """Namespace and name of the Turnout that the call is about."""
-        return {"namespace": self.query["namespace"], "turnout": self.path["name"]}
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` reads of the database."""
-        return await asyncio.wrap_future(self.store.read(work))
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """What `work` answers, after it is committed."""
-        return await asyncio.wrap_future(self.store.write(work))
-
-    async def compute(self, work: Callable[[], T]) -> T:
-        """What `work` answers; it takes too long for the event loop."""
-        return await asyncio.wrap_future(self.store.compute(work))
-
-    async def body(self, *, limit: int = _BODY_BYTES) -> bytes:
-        """The whole body.
-
-        Raises:
-            TooLarge: it has more than `limit` bytes; no more than those are read.
-        """
-        if int(self.request.headers.get("content-length", 0)) > limit:
-            raise TooLarge(f"the body may have {limit} bytes at most")
-        parts, size = [], 0
-        async for part in self.request.stream():
-            size += len(part)
-            if size > limit:
-                raise TooLarge(f"the body may have {limit} bytes at most")
-            parts.append(part)
-        return b"".join(parts)
 
 
 async def post_events(call: Call) -> Response:
     """Take a batch of prediction records."""
-    body = await call.body(limit=_BATCH_BYTES)
-    batch = await call.compute(lambda: records.parse_batch(_parsed(body)))
-    now_us = call.store.clock_us()
+    body, now_us = await call.body(limit=_BATCH_BYTES), call.store.clock_us()
+    headers = call.request.headers
+    if cloud_events.is_cloud_event(headers):
+        event = cloud_events.parse(headers, body, now_us=now_us)
+        return as_json(await call.write(lambda connection: foreign.take(connection, event, now_us=now_us)), 202)
+    batch = await call.compute(lambda: records.parse_batch(parsed(body)))
 
     def take(connection: Connection) -> ingest.Taken:
         gaps.take(connection, batch, now_us=now_us)
         return ingest.take(connection, batch, now_us=now_us)
 
     taken = await call.write(take)
-    return _json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
+    return as_json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
 
 
 async def post_gateway_log(call: Call) -> Response:
     """Take a batch of the gateway's requests."""
     body = await call.body(limit=_BATCH_BYTES)
-    batch = await call.compute(lambda: gateway.parse_batch(_parsed(body)))
+    batch = await call.compute(lambda: gateway.parse_batch(parsed(body)))
     now_us = call.store.clock_us()
     taken = await call.write(lambda connection: gateway.take(connection, batch, now_us=now_us))
-    return _json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
+    return as_json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
 
 
 async def give_feedback(call: Call) -> Response:
@@ -122,23 +73,33 @@ async def give_feedback(call: Call) -> Response:
     if not records.is_id(prediction_id):
         raise InputError(f"{prediction_id!r} cannot be the id of a prediction")
     verb = Verb(call.request.method)
-    word = words.parse(_parsed(await call.body()), verb=verb)
+    word = words.parse(parsed(await call.body()), verb=verb)
     post = Post(prediction_id=prediction_id, verb=verb, word=word, now_us=call.store.clock_us())
     answer = await asyncio.wrap_future(call.store.write_together(feedback.record, post))
-    return _json(answer.as_json(), answer.http_status)
+    return as_json(answer.as_json(), answer.http_status)
+
+
+async def give_feedback_in_bulk(call: Call) -> Response:
+    """Take a stream of rows; answer with a stream of results."""
+    kind = call.request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind not in ("application/x-ndjson", "text/csv"):
+        raise UnknownKind(f"content-type: wanted application/x-ndjson or text/csv, found {kind!r}")
+    verb = Verb(call.request.method)
+    lines = uploads.results(call.store, call.request.stream(), is_csv=kind == "text/csv", verb=verb)
+    return uploads.Results(lines)
 
 
 async def give_feedback_by_caller(call: Call) -> Response:
     """Take a word about all predictions that carry a caller's id."""
-    body, verb = _parsed(await call.body()), Verb(call.request.method)
+    body, verb = parsed(await call.body()), Verb(call.request.method)
     statement = callers.parse(body, verb=verb, now_us=call.store.clock_us())
     answer = await call.write(lambda connection: callers.record(connection, statement))
-    return _json(answer.as_json(), answer.http_status)
+    return as_json(answer.as_json(), answer.http_status)
 
 
 async def get_prediction(call: Call) -> Response:
     """One record, its feedback and its outcome."""
-    return _json(await call.read(lambda connection: predictions.find(connection, call.path["id"])))
+    return as_json(await call.read(lambda connection: predictions.find(connection, call.path["id"])))
 
 
 async def delete_prediction(call: Call) -> Response:
@@ -150,7 +111,7 @@ async def delete_prediction(call: Call) -> Response:
 
 async def get_lineage(call: Call) -> Response:
     """The decisions behind a prediction."""
-    return _json(await call.read(lambda connection: lineage.of(connection, call.path["id"])))
+    return as_json(await call.read(lambda connection: lineage.of(connection, call.path["id"])))
 
 
 async def list_predictions(call: Call) -> Response:
@@ -158,7 +119,7 @@ async def list_predictions(call: Call) -> Response:
     query = dict(call.query)
     cursor = query.pop("cursor")
     wanted = Search(**query, before=cursors.decode("search", cursor) if cursor else None)
-    return _json(await call.read(lambda connection: predictions.search(connection, wanted)))
+    return as_json(await call.read(lambda connection: predictions.search(connection, wanted)))
 
 
 async def get_evidence(call: Call) -> Response:
@@ -168,7 +129,7 @@ async def get_evidence(call: Call) -> Response:
     after = cursors.decode(query["kind"], cursor) if cursor else Position(time_us=since_us, id="")
     question = Question(**query, turnout=call.path["name"], after=after)
     horizon = await call.write(lambda connection: evidence.close(connection, question, now_us=now_us))
-    return _json(await call.read(lambda connection: evidence.page(connection, question, horizon)))
+    return as_json(await call.read(lambda connection: evidence.page(connection, question, horizon)))
 
 
 async def get_pairs(call: Call) -> Response:
@@ -177,23 +138,23 @@ async def get_pairs(call: Call) -> Response:
     cursor, since_us = query.pop("cursor"), query.pop("since_us")
     after = cursors.decode("pairs", cursor) if cursor else Position(time_us=since_us, id="")
     question = pairs.PairsQuestion(**query, turnout=call.path["name"], after=after)
-    return _json(await call.read(lambda connection: pairs.page(connection, question, now_us=now_us)))
+    return as_json(await call.read(lambda connection: pairs.page(connection, question, now_us=now_us)))
 
 
 async def get_state(call: Call) -> Response:
     """The controller's state."""
-    return _json(await call.read(lambda connection: states.get(connection, **call.place)))
+    return as_json(await call.read(lambda connection: states.get(connection, **call.place)))
 
 
 async def put_state(call: Call) -> Response:
     """Replace the controller's state and append its audit rows."""
-    change, now_us = states.parse_change(_parsed(await call.body())), call.store.clock_us()
-    return _json(await call.write(lambda connection: states.put(connection, change, **call.place, now_us=now_us)))
+    change, now_us = states.parse_change(parsed(await call.body())), call.store.clock_us()
+    return as_json(await call.write(lambda connection: states.put(connection, change, **call.place, now_us=now_us)))
 
 
 async def get_summary(call: Call) -> Response:
     """Counts per version."""
-    return _json(await call.read(lambda connection: summaries.of(connection, **call.place)))
+    return as_json(await call.read(lambda connection: summaries.of(connection, **call.place)))
 
 
 async def get_live(call: Call) -> Response:
@@ -201,27 +162,24 @@ async def get_live(call: Call) -> Response:
     now_us = call.store.clock_us()
     asked = {**call.query, "at_us": now_us if call.query["at_us"] is None else call.query["at_us"]}
     found = await call.read(lambda connection: history.at(connection, **asked))
-    return _json({"at_us": asked["at_us"], "now_us": now_us, "endpoints": found})
+    return as_json({"at_us": asked["at_us"], "now_us": now_us, "endpoints": found})
 
 
 async def list_audit(call: Call) -> Response:
     """Audit rows in their order."""
-    return _json({"rows": await call.read(lambda connection: audit.rows(connection, **call.query))})
+    return as_json({"rows": await call.read(lambda connection: audit.rows(connection, **call.query))})
+
+
+async def watch(call: Call) -> Response:
+    """Predictions, feedback and decisions as they come, as server-sent events."""
+    if not live.may_watch():
+        raise TooMany("as many watch as may; come back later")
+    events = live.events(call.store, **call.query, is_gone=call.request.is_disconnected)
+    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
 async def get_health(call: Call) -> Response:
     """Whether the ledger can write."""
     if not call.store.is_writable:
         raise Unavailable("the ledger's writing thread has ended")
-    return _json({"status": "ok"})
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"the body is not JSON: {error}") from error
+    return as_json({"status": "ok"})

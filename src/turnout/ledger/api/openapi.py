@@ -156,6 +156,23 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
             ),
         }
     ),
+    "FeedbackRows": {"type": "string", "description": "Rows with id and the fields of Feedback: NDJSON, or CSV."},
+    "FeedbackResults": {"type": "string", "description": "NDJSON: row, id, status (of HTTP), detail if refused."},
+    "EventStream": {"type": "string"},
+    "EventTaken": _object({"status": {"enum": ["waiting", "recorded", "duplicate"]}}, id=_TEXT),
+    "Erased": _object({"erased": _COUNT}),
+    "Verification": _object({"rows": _COUNT, "problem": _MAYBE_TEXT, "intact": {"type": "boolean"}}),
+    "Retention": _object({"before_us": _TIME}, dry_run={"type": "boolean"}),
+    "Retained": _object(
+        {
+            "drop": _list(_TEXT),
+            "keep": _list(_object({"month": _TEXT, "reasons": _list(_TEXT)})),
+            "dry_run": {"type": "boolean"},
+        }
+    ),
+    "Pin": _object(
+        {"endpoint": _TEXT, "reason": _TEXT, "since_us": _TIME, "until_us": _TIME}, namespace=_TEXT, version=_MAYBE_TEXT
+    ),
     "AuditPage": _object({"rows": _list(_of("AuditRow"))}),
     "Summary": _object(
         {
@@ -170,6 +187,12 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
             "labelled": _COUNT,
         }
     ),
+}
+
+_KINDS = {
+    "FeedbackRows": ("application/x-ndjson", "text/csv"),
+    "FeedbackResults": ("application/x-ndjson",),
+    "EventStream": ("text/event-stream",),
 }
 
 
@@ -202,18 +225,19 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "security": [] if operation.is_open else [{"token": []}],
     }
     if operation.body:
-        content = {"application/json": {"schema": _of(operation.body)}}
+        content = {kind: {"schema": _of(operation.body)} for kind in _KINDS.get(operation.body, ("application/json",))}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
 
 def _answer(schema: str) -> dict[str, Any]:
-    content = {"content": {"application/json": {"schema": _of(schema)}}} if schema else {}
+    kinds = _KINDS.get(schema, ("application/json",))
+    content = {"content": {kind: {"schema": _of(schema)} for kind in kinds}} if schema else {}
     return {"description": schema or "Done."} | content
 
 
 def _problems(operation: Operation) -> dict[str, Any]:
-    always = set() if operation.is_open else {400, 401, 503}
+    always = set() if operation.is_open else {400, 401, 403, 429, 503, 507}
     content = {"application/problem+json": {"schema": _of("Problem")}}
     return {
         str(status): {"description": "A problem document.", "content": content}

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from starlette.responses import Response
 
-from turnout.ledger.api import handlers
-from turnout.ledger.api.handlers import Call
+from turnout.ledger.api import handlers, keeping
+from turnout.ledger.api.calls import Call
 from turnout.ledger.api.parameters import Parameter
 
 __all__ = ["OPERATIONS", "Operation"]
@@ -30,6 +30,7 @@ class Operation:
     answers: tuple[tuple[int, str], ...] = ()
     problems: tuple[int, ...] = ()
     is_open: bool = False
+    role: str = "read"
 
 
 _NAMESPACE = Parameter("namespace", "Namespace of the Turnout.", default="default")
@@ -90,6 +91,7 @@ def _feedback(method: str, sentence: str, *, problems: tuple[int, ...] = ()) -> 
         body="Feedback",
         answers=((200, "FeedbackAnswer"), (201, "FeedbackAnswer"), (202, "FeedbackAnswer")),
         problems=(410, *problems),
+        role="feedback",
     )
 
 
@@ -102,6 +104,20 @@ def _by_caller(method: str, sentence: str) -> Operation:
         body="CallerFeedback",
         answers=((200, "CallerFeedbackAnswer"), (202, "CallerFeedbackAnswer")),
         problems=(409,),
+        role="feedback",
+    )
+
+
+def _in_bulk(method: str, sentence: str) -> Operation:
+    return Operation(
+        method,
+        "/v1/feedback/bulk",
+        handlers.give_feedback_in_bulk,
+        sentence,
+        body="FeedbackRows",
+        answers=((200, "FeedbackResults"),),
+        problems=(415,),
+        role="feedback",
     )
 
 
@@ -115,8 +131,9 @@ OPERATIONS = (
         handlers.post_events,
         "Take prediction records of one log and its watermark; idempotent by record id.",
         body="EventBatch",
-        answers=((200, "Taken"),),
+        answers=((200, "Taken"), (202, "EventTaken")),
         problems=(409, 413),
+        role="events",
     ),
     Operation(
         "GET",
@@ -133,6 +150,7 @@ OPERATIONS = (
         "Erase a prediction's content and keys; its anonymous tuple and a tombstone in the audit stay.",
         answers=((204, ""),),
         problems=(404, 410),
+        role="erase",
     ),
     Operation(
         "GET",
@@ -185,6 +203,7 @@ OPERATIONS = (
         body="StateChange",
         answers=((200, "StateWritten"),),
         problems=(409,),
+        role="control",
     ),
     Operation(
         "GET",
@@ -218,6 +237,61 @@ OPERATIONS = (
         body="GatewayBatch",
         answers=((200, "Taken"),),
         problems=(413,),
+        role="events",
+    ),
+    _in_bulk("POST", "Give first labels or scores: rows of NDJSON or CSV in, one line of result for each out."),
+    _in_bulk("PUT", "Set or correct labels or scores: rows of NDJSON or CSV in, one line of result for each out."),
+    Operation(
+        "DELETE",
+        "/v1/predictions",
+        keeping.erase_subject,
+        "Erase content and keys of all predictions of a subject, also of those still on their way.",
+        parameters=(Parameter("subject", "The value of the sticky header, or as records carry it.", is_required=True),),
+        answers=((200, "Erased"),),
+        role="erase",
+    ),
+    Operation(
+        "GET",
+        "/v1/audit/verify",
+        keeping.verify_audit,
+        "Walk the whole chain of the audit and name the first row that is not what was written.",
+        answers=((200, "Verification"),),
+    ),
+    Operation(
+        "POST",
+        "/v1/retention",
+        keeping.retain,
+        "Drop whole months before a time, except what an open rollout or a pin needs; says what it kept and why.",
+        body="Retention",
+        answers=((200, "Retained"),),
+        role="control",
+    ),
+    Operation(
+        "PUT",
+        "/v1/pins/{name}",
+        keeping.put_pin,
+        "Keep a time range of an endpoint from retention.",
+        body="Pin",
+        answers=((200, "Pin"),),
+        role="control",
+    ),
+    Operation(
+        "DELETE",
+        "/v1/pins/{name}",
+        keeping.delete_pin,
+        "Take a pin away.",
+        answers=((204, ""),),
+        problems=(404,),
+        role="control",
+    ),
+    Operation(
+        "GET",
+        "/v1/watch",
+        handlers.watch,
+        "Predictions, feedback and decisions as they come, as server-sent events.",
+        parameters=(_NAMESPACE, Parameter("endpoint", "Only this endpoint.")),
+        answers=((200, "EventStream"),),
+        problems=(429,),
     ),
     Operation(
         "GET",

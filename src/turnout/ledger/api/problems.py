@@ -14,13 +14,25 @@ from starlette.responses import Response
 
 from turnout.errors import InputError, TurnoutError, Unavailable
 
-__all__ = ["HANDLERS", "TooLarge", "problem"]
+__all__ = ["HANDLERS", "TooLarge", "TooMany", "UnknownKind", "problem"]
 
 
 class TooLarge(InputError):
     """The body is larger than this call takes."""
 
     status = 413
+
+
+class UnknownKind(InputError):
+    """The body is of a kind that this call does not read."""
+
+    status = 415
+
+
+class TooMany(Unavailable):
+    """The caller asks for more than its share."""
+
+    status = 429
 
 
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,0 +1,107 @@
+"""The live view: what is new in the ledger, as server-sent events.
+
+Each watcher looks for itself, once a second and only for what is behind the last it saw; a watcher that is slow makes
+nobody else slow. It shows heads, not contents, and the newest when there are many: it is for eyes, not for pipelines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from turnout.ledger import audit
+from turnout.ledger.schema import AUDIT_HEAD, FEEDBACK, PREDICTIONS, VERSIONS, Standing
+from turnout.ledger.store import Store
+
+__all__ = ["events", "may_watch"]
+
+_PULSE_S = 1.0
+_MOST_WATCHERS = 32
+_NEWEST = 20  # predictions and words shown per pulse
+_watchers = 0
+
+
+def may_watch() -> bool:
+    """Whether there is room for one more."""
+    return _watchers < _MOST_WATCHERS
+
+
+async def events(
+    store: Store, *, namespace: str, endpoint: str | None, is_gone: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[bytes]:
+    """Events `prediction`, `feedback` and `decision`; a comment where nothing happened, so that dead ends are found."""
+    global _watchers
+    _watchers += 1
+    try:
+        seen = await asyncio.wrap_future(store.read(_end))
+        yield b": watching\n\n"
+        while not await is_gone():
+            look = partial(_news, seen=seen, namespace=namespace, endpoint=endpoint)
+            news, seen = await asyncio.wrap_future(store.read(look))
+            yield b"".join(map(_event, news)) or b": nothing new\n\n"
+            await asyncio.sleep(_PULSE_S)
+    finally:
+        _watchers -= 1
+
+
+Seen = tuple[dict[int, int], int, int]  # time of the last prediction by version, number of the last word, last decision
+
+
+def _end(connection: Connection) -> Seen:
+    times = {
+        no: connection.execute(select(func.max(PREDICTIONS.c.time_us)).where(PREDICTIONS.c.version_no == no)).scalar()
+        for no in connection.execute(select(VERSIONS.c.no)).scalars().all()
+    }
+    word = connection.execute(select(func.max(FEEDBACK.c.no))).scalar()
+    return {no: time or 0 for no, time in times.items()}, word or 0, _last_decision(connection)
+
+
+def _last_decision(connection: Connection) -> int:
+    return int(connection.execute(select(AUDIT_HEAD.c.seq)).scalar_one())
+
+
+def _news(
+    connection: Connection, seen: Seen, *, namespace: str, endpoint: str | None
+) -> tuple[list[dict[str, Any]], Seen]:
+    times, word, decision = seen
+    versions = select(VERSIONS).where(VERSIONS.c.namespace == namespace)
+    if endpoint is not None:
+        versions = versions.where(VERSIONS.c.endpoint == endpoint)
+    news, times = [], dict(times)
+    for version in connection.execute(versions).all():
+        columns = [PREDICTIONS.c[name] for name in ("id", "time_us", "standing", "rev")]
+        found = connection.execute(
+            select(*columns)
+            .where(PREDICTIONS.c.version_no == version.no, PREDICTIONS.c.time_us > times.get(version.no, 0))
+            .order_by(PREDICTIONS.c.time_us.desc())
+            .limit(_NEWEST)
+        ).all()
+        head = {"event": "prediction", "endpoint": version.endpoint, "version": version.version}
+        news += [
+            head | {"id": row.id, "time_us": row.time_us, "rev": row.rev, "shadow": row.standing == Standing.SHADOW}
+            for row in reversed(found)
+        ]
+        times[version.no] = max([times.get(version.no, 0), *(row.time_us for row in found)])
+    words = connection.execute(
+        select(FEEDBACK).where(FEEDBACK.c.no > word).order_by(FEEDBACK.c.no.desc()).limit(_NEWEST)
+    ).all()
+    news += [
+        {"event": "feedback", "id": row.prediction_id, "arrived_us": row.arrived_us, "outcome": row.outcome}
+        for row in reversed(words)
+    ]
+    decided = audit.rows(
+        connection, namespace=namespace, turnout=endpoint, action=None, after_seq=decision, limit=_NEWEST
+    )
+    news += [{"event": "decision"} | row for row in decided]
+    last = (max([word, *(row.no for row in words)]), max([decision, *(row["seq"] for row in decided)]))
+    return news, (times, *last)
+
+
+def _event(one: dict[str, Any]) -> bytes:
+    name = one.pop("event")
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(one))
