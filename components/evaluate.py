@@ -1,7 +1,7 @@
 """The best candidate, measured, compared and judged."""
 
 from kfp import dsl
-from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output, OutputPath
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output, OutputPath
 
 from components._image import IMAGE
 
@@ -12,6 +12,7 @@ def evaluate(
     namespace: str,
     models: Input[list[Model]],
     test: Input[Dataset],
+    profile: Input[Artifact],
     best: Output[Model],
     report: Output[HTML],
     metrics: Output[Metrics],
@@ -25,6 +26,7 @@ def evaluate(
         namespace: Where the endpoint's champion is looked up.
         models: All candidates, from train.
         test: The test part, from featurize.
+        profile: What featurize suspects to be leaks, for the report.
 
     Returns:
         best: The chosen candidate, with evaluation.json beside its artifact.
@@ -41,7 +43,7 @@ def evaluate(
     from turnout.kube import client
     from turnout.lineage.connecting import open_books
     from turnout.steps import evaluate as evaluating
-    from turnout.steps import evaluate_champion, evaluate_report
+    from turnout.steps import evaluate_champion, evaluate_report, leaks
 
     model_spec = specs.loads(spec, deep=False)
     with TemporaryDirectory() as scratch:
@@ -53,6 +55,7 @@ def evaluate(
             models=[Path(model.path) for model in models],
             test=Path(test.path),
             champion=champion,
+            leaks=leaks.read(Path(profile.path)),
             books=open_books,
             namespace=namespace,
         )

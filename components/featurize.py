@@ -19,7 +19,7 @@ def featurize(
     Returns:
         train: Parquet file with the rows that candidates learn from.
         test: Parquet file with the rows that nobody learns from.
-        profile: What the training part looks like, column by column: the baseline for drift.
+        profile: What the training part looks like, column by column: the baseline for drift; and what may be leaks.
         Output: The names of the spec's candidates, one training task for each.
     """
     from pathlib import Path
@@ -35,5 +35,7 @@ def featurize(
         test=Path(test.path),
         profile=Path(profile.path),
     )
+    for leak in parts.leaks:
+        print(f"is this a leak? {leak.evidence}")
     train.metadata["rows"], test.metadata["rows"] = parts.train, parts.test
     return [candidate.name for candidate in model_spec.candidates]

@@ -31,6 +31,7 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
         namespace=namespace,
         models=dsl.Collected(trained.outputs["model"]),
         test=split.outputs["test"],
+        profile=split.outputs["profile"],
     )
     # The return value: kfp.local 2.17 finds no other output in a condition, and takes what it does not find for a no.
     with dsl.If(judged.outputs["Output"] == True, name="gate"):  # noqa: E712 - KFP builds a condition from it

@@ -42,6 +42,12 @@ class Location(Protocol):
     def download_folder(self, folder: Path) -> None:
         """Make a local folder a copy of this place; NotFound when nothing is here."""
 
+    def names(self) -> list[str]:
+        """The files below this place, as paths from here, in order; none where nothing is."""
+
+    def download_file(self, file: Path) -> None:
+        """Copy the file that is here; NotFound without one."""
+
 
 def at(url: str) -> Location:
     """The place that a URL names.
@@ -119,6 +125,22 @@ class FileLocation:
             raise NotFound(f"{self.path}: no such folder")
         _replace_folder(self.path, folder)
 
+    def names(self) -> list[str]:
+        """The files below this place, as paths from here, in order."""
+        return [path.relative_to(self.path).as_posix() for path in _files(self.path)]
+
+    def download_file(self, file: Path) -> None:
+        """Copy the file that is here.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(self.path, file)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise NotFound(f"{self.path}: no such file") from error
+
 
 @dataclass(frozen=True)
 class S3Location:
@@ -176,6 +198,20 @@ class S3Location:
             for name in names:
                 client.fget_object(self.bucket, name, str(aside / name.removeprefix(f"{self.key}/")))
         _put_in_place(aside, folder)
+
+    def names(self) -> list[str]:
+        """The objects below this key, as paths from here, in order."""
+        below = f"{self.key}/" if self.key else ""
+        return sorted(name.removeprefix(below) for name in self._names() if name != self.key)
+
+    def download_file(self, file: Path) -> None:
+        """Copy the object that is here, a part at a time.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        with _translated(str(self)):
+            _client().fget_object(self.bucket, self.key, str(file))
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"

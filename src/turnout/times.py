@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from turnout.errors import InputError
 
-__all__ = ["parse_us", "text", "zone"]
+__all__ = ["length", "parse_us", "text", "zone"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,6 +48,18 @@ def text(time_us: int, *, at: tzinfo = UTC) -> str:
     """
     said = (_EPOCH + timedelta(microseconds=time_us)).astimezone(at).isoformat(timespec="seconds")
     return said.removesuffix("+00:00") + "Z" if at is UTC else said
+
+
+def length(span_us: int) -> str:
+    """A length of time in its two largest units.
+
+    >>> length(93_784_000_000), length(59_000_000)
+    ('1 d 2 h', '59 s')
+    """
+    seconds = span_us // 1_000_000
+    parts = (("d", seconds // 86_400), ("h", seconds // 3_600 % 24), ("min", seconds // 60 % 60), ("s", seconds % 60))
+    said = [f"{count} {unit}" for unit, count in parts if count][:2]
+    return " ".join(said) or "0 s"
 
 
 def zone(name: str) -> tzinfo:

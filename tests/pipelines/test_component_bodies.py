@@ -91,7 +91,16 @@ def _evaluated(flow: Flow, test_part: Dataset, models: list[Model]) -> tuple[boo
     best, report = flow.new(Model, "best"), flow.new(HTML, "report.html")
     metrics, confusion = flow.new(Metrics, "metrics"), flow.new(ClassificationMetrics, "confusion")
     passed = evaluate.python_func(
-        flow.spec, "default", models, test_part, best, report, metrics, confusion, str(flow.folder / "reason")
+        flow.spec,
+        "default",
+        models,
+        test_part,
+        flow.new(Artifact, "profile"),
+        best,
+        report,
+        metrics,
+        confusion,
+        str(flow.folder / "reason"),
     )
     assert metrics.metadata["accuracy_low"] < metrics.metadata["accuracy"] < metrics.metadata["accuracy_high"]
     return passed, best, report, confusion

@@ -1,6 +1,8 @@
 """model.yaml: what to learn from, how, and what it takes to be served.
 
-    model        the types
+    fields       the kinds of value
+    data         the types of sources, checks and split
+    model        the types of everything else
     text         YAML with the line of every value
     rules        mistakes between fields
     estimators   scikit-learn classes by import path, from a list of allowed modules
@@ -11,21 +13,17 @@ Importing this package imports no scikit-learn.
 
 from __future__ import annotations
 
+from turnout.spec.data import Checks, Column, ColumnType, Source, Split
 from turnout.spec.loading import json_schema, load, loads
 from turnout.spec.model import (
     PREDICTION_KEY,
     ROW_KEY,
     Candidate,
     ChampionGate,
-    Checks,
-    Column,
-    ColumnType,
     Gates,
     ModelSpec,
     ReplayGate,
     Serving,
-    Source,
-    Split,
     Step,
     Task,
 )

@@ -3,49 +3,37 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import Field
 
-from turnout import times
-from turnout.errors import InputError
 from turnout.spec import text
+from turnout.spec.data import Checks, Source, Split
+from turnout.spec.fields import Block, Flag, Name, Number, Share, Text, Whole, matches
 
 __all__ = [
     "CLASSIFICATION_METRICS",
-    "LEDGER_SCHEME",
     "PREDICTION_KEY",
     "REGRESSION_METRICS",
     "ROW_KEY",
     "Candidate",
     "ChampionGate",
-    "Checks",
-    "Column",
-    "ColumnType",
     "Gates",
     "ModelSpec",
     "ReplayGate",
     "Serving",
-    "Source",
-    "Split",
     "Step",
     "Task",
-    "matches",
 ]
 
 ROW_KEY = "_row"
 """Name of the key that is made when the spec names none: the row's position, from 0."""
 
-LEDGER_SCHEME = "ledger://"
-
 PREDICTION_KEY = "_prediction"
 """Name of the key that rows out of the ledger have: their prediction's id, and for several rows the row's number."""
 
 Task = Literal["classification", "regression"]
-ColumnType = Literal["int", "float", "string", "bool", "datetime"]
 ClassificationMetric = Literal[
     "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "neg_log_loss", "roc_auc", "roc_auc_ovr"
 ]
@@ -61,126 +49,34 @@ Metric = Literal[ClassificationMetric, RegressionMetric]
 CLASSIFICATION_METRICS: tuple[str, ...] = get_args(ClassificationMetric)
 REGRESSION_METRICS: tuple[str, ...] = get_args(RegressionMetric)
 
-# Strict: `name: 5` is a mistake to be told about, not a name to be guessed.
-Text = Annotated[str, Strict(), Field(min_length=1)]
-Flag = Annotated[bool, Strict()]
-Whole = Annotated[int, Strict()]
-Number = Annotated[float, Strict()]
-Share = Annotated[float, Strict(), Field(ge=0, le=1)]
-Name = Annotated[str, Strict(), Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
 
-
-def _moment(written: str) -> str:
-    try:
-        times.parse_us(written)
-    except InputError as error:
-        raise ValueError(str(error)) from error
-    return written
-
-
-Moment = Annotated[str, Strict(), AfterValidator(_moment)]
-
-
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Block):
-    """One table: a CSV or Parquet file, several of them by a pattern such as `days/*.csv`, or a folder of them.
-
-    Or what the ledger knows: `ledger://digits` are the labelled predictions of that endpoint (of a namespace:
-    `ledger://shop/digits`), inputs by column and the true label. Sources are joined on the keys; one that is appended
-    adds rows instead, and what the ledger holds is always appended.
-    """
-
-    name: Name
-    path: Text = Field(description="Relative to model.yaml, absolute, s3://bucket/key, or ledger://endpoint.")
-    append: Flag | None = Field(default=None, description="Add rows to the joined table instead of columns.")
-    since: Moment | None = Field(default=None, description="Of a ledger source: only predictions from then on.")
-    until: Moment | None = Field(default=None, description="Of a ledger source: only predictions before then.")
-    versions: tuple[Text, ...] | None = Field(
-        default=None, min_length=1, description="Of a ledger source: only predictions of these versions."
-    )
-    separator: Annotated[str, Strict(), Field(min_length=1, max_length=1)] = ","
-
-    @property
-    def is_ledger(self) -> bool:
-        """Whether its rows are labelled predictions."""
-        return self.path.startswith(LEDGER_SCHEME)
-
-    @property
-    def is_appended(self) -> bool:
-        """Whether it adds rows; else it adds columns to the rows of the others."""
-        return self.is_ledger or bool(self.append)
-
-    @property
-    def ledger_place(self) -> tuple[str, str]:
-        """Namespace and endpoint that a ledger source names."""
-        parts = urlsplit(self.path)
-        endpoint = parts.path.strip("/")
-        return (parts.netloc, endpoint) if endpoint else ("default", parts.netloc)
-
-
-class Column(_Block):
-    """What every value of a column must satisfy. A row that breaks a rule is quarantined."""
-
-    type: ColumnType | None = None
-    min: Number | None = None
-    max: Number | None = None
-    nullable: Flag = True
-    values: tuple[Any, ...] | None = Field(default=None, min_length=1, description="The only values allowed.")
-    unique: Flag = False
-
-
-class Checks(_Block):
-    """What the data must satisfy before anything is learned from it."""
-
-    min_rows: Annotated[Whole, Field(ge=1)] = 1
-    max_bad_rows: Share = 0.05
-    columns: dict[Text, Column] = Field(default={}, description="By column name or pattern (`p*`); an exact name wins.")
-
-    def rule(self, column: str) -> Column:
-        """The rule for one column: by its exact name, else by the first pattern that matches, else no rule."""
-        if column in self.columns:
-            return self.columns[column]
-        return next((rule for pattern, rule in self.columns.items() if matches(column, pattern)), Column())
-
-
-class Split(_Block):
-    """How rows are divided into a training and a test part."""
-
-    method: Literal["random", "stratified"] = "random"
-    test: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.25
-    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
-
-
-class Step(_Block):
+class Step(Block):
     """One preprocessing step, a scikit-learn transformer."""
 
     use: Text
-    parameters: dict[Text, Any] = {}
+    parameters: dict[Text, Any] = Field(default={})
 
 
-class Candidate(_Block):
+class Candidate(Block):
     """One estimator family with its grid."""
 
     name: Name
     estimator: Text
-    parameters: dict[Text, Any] = {}
+    parameters: dict[Text, Any] = Field(default={})
     preprocess: tuple[Step, ...] | None = Field(
         default=None, description="Absent: a default by column type; []: nothing."
     )
-    grid: dict[Text, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
+    grid: dict[Text, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default={})
 
 
-class ChampionGate(_Block):
+class ChampionGate(Block):
     """The paired comparison with the champion on the same test rows."""
 
     margin: Annotated[Number, Field(ge=0)] = 0.0
     alpha: Annotated[Number, Field(gt=0, le=0.5)] = 0.05
 
 
-class ReplayGate(_Block):
+class ReplayGate(Block):
     """The last requests that the endpoint answered, asked again of the candidate before it gets a live one."""
 
     requests: Annotated[Whole, Field(ge=1, le=100_000)] = 1000
@@ -191,7 +87,7 @@ class ReplayGate(_Block):
     )
 
 
-class Gates(_Block):
+class Gates(Block):
     """What a model must show before it is registered."""
 
     enabled: Flag = True
@@ -200,7 +96,7 @@ class Gates(_Block):
     replay: ReplayGate | None = Field(default=None, description="Absent: nothing is replayed.")
 
 
-class Serving(_Block):
+class Serving(Block):
     """How a version is served."""
 
     replicas: Annotated[Whole, Field(ge=1, le=100)] = 1
@@ -210,12 +106,15 @@ def _metric_of(validated: dict[str, Any]) -> Metric:
     return "r2" if validated.get("task") == "regression" else "accuracy"
 
 
-class ModelSpec(_Block):
+class ModelSpec(Block):
     """All of model.yaml. `rollout` is kept as written: it becomes `spec.policy` of the Turnout."""
 
     name: Name = Field(description="Of the endpoint and of the registered model.")
     sources: tuple[Source, ...] = Field(min_length=1)
     keys: tuple[Text, ...] = Field(default=(), description="Columns that identify a row; [] means the row's position.")
+    time: Text | None = Field(
+        default=None, description="Column that says when a row was: what was known then is all that it may be given."
+    )
     label: Text
     task: Task
     drop: tuple[Text, ...] = Field(default=(), description="Columns (or patterns) that no model may see.")
@@ -226,13 +125,18 @@ class ModelSpec(_Block):
     metric: Metric = Field(default_factory=_metric_of)
     gates: Gates = Gates()
     serving: Serving = Serving()
-    rollout: dict[Text, Any] = {}
+    rollout: dict[Text, Any] = Field(default={})
 
     @property
     def key_columns(self) -> tuple[str, ...]:
         """The columns that identify a row of the instance table; never empty."""
         keys = self.keys or (ROW_KEY,)
         return (*keys, PREDICTION_KEY) if any(source.is_ledger for source in self.sources) else keys
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Columns that are no features whatever `drop` says: they say which row it is, or what is to be found out."""
+        return frozenset((*self.key_columns, self.label, *((self.split.by,) if self.split.by else ())))
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of this name.
@@ -256,7 +160,7 @@ class ModelSpec(_Block):
 
     def learning(self) -> dict[str, Any]:
         """What of the spec decides which model comes out of a snapshot; the snapshot stands for the sources."""
-        chosen = {"label", "task", "drop", "split", "candidates", "folds", "metric"}
+        chosen = {"time", "label", "task", "drop", "split", "candidates", "folds", "metric"}
         return {"keys": list(self.key_columns), **self.model_dump(mode="json", include=chosen)}
 
     def dump(self) -> str:
@@ -264,10 +168,8 @@ class ModelSpec(_Block):
         return text.write(self.model_dump(mode="json", exclude_unset=True))
 
 
-def matches(column: str, pattern: str) -> bool:
-    """Whether a column is the one that is named, or one of those that a pattern such as `p*` means."""
-    return column == pattern or fnmatchcase(column, pattern)
-
-
 def _rooted(path: str, root: Path) -> str:
-    return path if re.match(r"[a-z0-9]+://", path) else str(root.absolute() / path)
+    # SQLAlchemy writes a database file with three slashes and then its path: a fourth one says that it is absolute.
+    if (file := path.removeprefix("sqlite:///")) != path and file:
+        return f"sqlite:///{root.absolute() / file}"
+    return path if re.match(r"[a-z0-9+]+://", path) else str(root.absolute() / path)

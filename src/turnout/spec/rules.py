@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from turnout.spec.model import CLASSIFICATION_METRICS, LEDGER_SCHEME, REGRESSION_METRICS, matches
+from turnout.spec.data import LEDGER_SCHEME
+from turnout.spec.fields import matches
+from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from turnout.spec.text import Path, Problem
 
 __all__ = ["check", "did_you_mean", "items", "mapping"]
@@ -19,6 +21,8 @@ __all__ = ["check", "did_you_mean", "items", "mapping"]
 _METRICS = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
 _NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LEDGER_PLACE = re.compile(rf"{LEDGER_SCHEME}({_NAME}/)?{_NAME}")
+_FILE_SCHEMES = ("", "file", "http", "https", "ledger", "s3")
+_PASSWORD = re.compile(r"://[^/@]*?:([^/@]+)@")
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -36,6 +40,8 @@ def check(data: dict[str, Any]) -> Iterator[Problem]:
     yield from _keys(data)
     yield from _label(data)
     yield from _metric(data)
+    yield from _split(data)
+    yield from _time(data)
     for name, rule in mapping(mapping(data.get("checks")).get("columns")).items():
         yield from _column(("checks", "columns", name), mapping(rule))
 
@@ -67,24 +73,79 @@ def _names_given_twice(data: dict[str, Any], block: str) -> Iterator[Problem]:
 def _sources(data: dict[str, Any]) -> Iterator[Problem]:
     sources = [mapping(source) for source in items(data.get("sources"))]
     for index, source in enumerate(sources):
-        if not _is_ledger(source):
-            for field in ("since", "until", "versions"):
-                if source.get(field) is not None:
-                    yield Problem(
-                        ("sources", index, field), f"only a {LEDGER_SCHEME} source has predictions to choose from"
-                    )
-            continue
-        if not _LEDGER_PLACE.fullmatch(str(source["path"])):
-            wanted = f"{LEDGER_SCHEME}endpoint or {LEDGER_SCHEME}namespace/endpoint was wanted"
-            yield Problem(("sources", index, "path"), f"{wanted}, found '{source['path']}'")
-        if source.get("append") is False:
-            yield Problem(
-                ("sources", index, "append"), "what the ledger holds are rows; it has no keys to be joined on"
-            )
-    if sources and all(map(_is_appended, sources)) and not any(map(_is_ledger, sources)):
+        path: Path = ("sources", index)
+        yield from _ledger_source(source, path) if _is_ledger(source) else _no_ledger_source(source, path)
+        yield from _looked_up(source, path, data)
+        yield from _query(source, path, data)
+    if sources and not any(map(_is_table, sources)) and not any(map(_is_ledger, sources)):
+        field = "append" if _is_appended(sources[0]) else "on"
+        words = "append to" if field == "append" else "look anything up for"
         yield Problem(
-            ("sources", 0, "append"), "there is nothing to append to; one source at least must be the table itself"
+            ("sources", 0, field), f"there is nothing to {words}; one source at least must be the table itself"
         )
+
+
+def _ledger_source(source: dict[str, Any], path: Path) -> Iterator[Problem]:
+    if not _LEDGER_PLACE.fullmatch(str(source["path"])):
+        wanted = f"{LEDGER_SCHEME}endpoint or {LEDGER_SCHEME}namespace/endpoint was wanted"
+        yield Problem((*path, "path"), f"{wanted}, found '{source['path']}'")
+    if source.get("append") is False:
+        yield Problem((*path, "append"), "what the ledger holds are rows; it has no keys to be joined on")
+
+
+def _no_ledger_source(source: dict[str, Any], path: Path) -> Iterator[Problem]:
+    for field in ("since", "until", "versions"):
+        if source.get(field) is not None:
+            yield Problem((*path, field), f"only a {LEDGER_SCHEME} source has predictions to choose from")
+
+
+def _looked_up(source: dict[str, Any], path: Path, data: dict[str, Any]) -> Iterator[Problem]:
+    if _is_appended(source) and _is_looked_up(source):
+        yield Problem(
+            (*path, "on" if source.get("on") is not None else "as_of"), "rows are appended or looked up, not both"
+        )
+    if source.get("as_of") is not None and data.get("time") is None:
+        yield Problem(
+            (*path, "as_of"), "as of which time? name the column that says when a row was in the spec's `time`"
+        )
+    if source.get("as_of") is None:
+        for field in ("delay", "max_age"):
+            if source.get(field) is not None:
+                yield Problem((*path, field), "only a source with as_of has values that were known since some time")
+        if source.get("on") in ([], {}):
+            yield Problem((*path, "on"), "name at least one column to look the source up by")
+    if source.get("prefix") is not None and not _is_looked_up(source):
+        yield Problem((*path, "prefix"), "only a source that is looked up (`on`, `as_of`) gets other column names")
+
+
+def _query(source: dict[str, Any], path: Path, data: dict[str, Any]) -> Iterator[Problem]:
+    place = str(source.get("path"))
+    scheme = place.partition("://")[0] if "://" in place else ""
+    if source.get("query") is None:
+        if scheme not in _FILE_SCHEMES:
+            yield Problem((*path, "path"), f"'{scheme}' is no place for files; a database needs a `query`, too")
+        return
+    if scheme in _FILE_SCHEMES:
+        yield Problem(
+            (*path, "query"), "only a database answers queries; its path is such as postgresql+psycopg://host/shop"
+        )
+    if (password := _PASSWORD.search(place)) and "${" not in password[1]:
+        yield Problem(
+            (*path, "path"), "a password in a spec is kept with every version; write ${NAME} and set NAME instead"
+        )
+    if not items(data.get("keys")) and _is_table(source):
+        yield Problem(
+            (*path, "query"), "rows of a query have no position; name the columns that identify them in `keys`"
+        )
+
+
+def _is_table(source: dict[str, Any]) -> bool:
+    """Whether its rows are rows of the table."""
+    return not _is_appended(source) and not _is_looked_up(source)
+
+
+def _is_looked_up(source: dict[str, Any]) -> bool:
+    return source.get("on") is not None or source.get("as_of") is not None
 
 
 def _is_ledger(source: dict[str, Any]) -> bool:
@@ -102,7 +163,7 @@ def _keys(data: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(("keys", index), f"'{key}' is named twice")
         if isinstance(key, str) and any(matches(key, str(pattern)) for pattern in items(data.get("drop"))):
             yield Problem(("keys", index), f"'{key}' is also in drop; a key is never a feature and need not be dropped")
-    joined = [source for source in items(data.get("sources")) if not _is_appended(mapping(source))]
+    joined = [source for source in items(data.get("sources")) if _is_table(mapping(source))]
     if not keys and len(joined) > 1:
         yield Problem(("keys",), "several sources are joined on keys; name at least one column that all of them have")
 
@@ -124,8 +185,36 @@ def _metric(data: dict[str, Any]) -> Iterator[Problem]:
     known = [name for names in _METRICS.values() for name in names]
     if metric in known and metric not in _METRICS[task]:
         yield Problem(("metric",), f"'{metric}' does not measure a {task}; choose from {', '.join(_METRICS[task])}")
-    if task == "regression" and mapping(data.get("split")).get("method") == "stratified":
+
+
+def _split(data: dict[str, Any]) -> Iterator[Problem]:
+    split = mapping(data.get("split"))
+    method, by = split.get("method"), split.get("by")
+    if data.get("task") == "regression" and method == "stratified":
         yield Problem(("split", "method"), "'stratified' needs classes; a regression is split at 'random'")
+    if method == "time" and data.get("time") is None:
+        yield Problem(
+            ("split", "method"), "by which time? name the column that says when a row was in the spec's `time`"
+        )
+    if method == "group" and by is None:
+        yield Problem(("split",), "rows of one group stay together; say in `by` which column names the group")
+    if by is not None and method != "group":
+        yield Problem(("split", "by"), f"only a split by 'group' looks at a column; this one is '{method or 'random'}'")
+    if by is not None and by == data.get("label"):
+        yield Problem(("split", "by"), f"'{by}' is the label; no part would know the classes of the other")
+
+
+def _time(data: dict[str, Any]) -> Iterator[Problem]:
+    time, rules = data.get("time"), mapping(mapping(data.get("checks")).get("columns"))
+    if isinstance(time, str) and time == data.get("label"):
+        yield Problem(("time",), f"'{time}' is also the label")
+    kind = mapping(rules.get(time)).get("type") if isinstance(time, str) else None
+    if kind not in (None, "datetime"):
+        yield Problem(("checks", "columns", str(time), "type"), f"'{time}' says when a row was, so it is a datetime")
+    if time is None and mapping(data.get("checks")).get("fresh") is not None:
+        yield Problem(
+            ("checks", "fresh"), "by which time? name the column that says when a row was in the spec's `time`"
+        )
 
 
 def _column(path: Path, rule: dict[str, Any]) -> Iterator[Problem]:

@@ -1,11 +1,12 @@
 """The rules of the spec, as a pandera schema over one source; every broken rule with its row.
 
 Besides what `checks` says: a key is never missing and identifies one row, a label is never missing, and a number is
-finite, because neither a join nor a model can use anything else.
+finite, because neither a join nor a model can use anything else. When a row was is never missing and not in the future.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,12 @@ _PANDAS = {pa.int64(): pd.Int64Dtype(), pa.string(): pd.StringDtype(), pa.bool_(
 _PANDERA_NAMES = {"not_nullable": "not missing", "field_uniqueness": "unique"}
 
 
-def check(table: Any, spec: ModelSpec) -> list[BadCell]:
-    """Every broken rule of one source's table, in the order of columns and rows."""
-    columns = {name: _column(table.column(name), name, spec) for name in table.column_names}
+def check(table: Any, spec: ModelSpec, *, keys: Sequence[str], now_us: int) -> list[BadCell]:
+    """Every broken rule of one source's table, in the order of columns and rows; `keys` identify its rows."""
+    columns = {
+        name: _column(table.column(name), spec.checks.rule(name), name, spec=spec, keys=keys, now_us=now_us)
+        for name in table.column_names
+    }
     ruled = {name: column for name, column in columns.items() if column is not None}
     frame = table.select(list(ruled)).to_pandas(types_mapper=_PANDAS.get)
     found: list[BadCell] = []
@@ -34,14 +38,15 @@ def check(table: Any, spec: ModelSpec) -> list[BadCell]:
         pandera.DataFrameSchema(ruled).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as errors:
         found = _cells(errors.failure_cases, frame)
-    return found + _same_keys(table, [key for key in spec.keys if key in table.column_names])
+    return found + _same_keys(table, [key for key in keys if key in table.column_names])
 
 
-def _column(values: Any, name: str, spec: ModelSpec) -> Any:
+def _column(values: Any, rule: Column, name: str, *, spec: ModelSpec, keys: Sequence[str], now_us: int) -> Any:
     """The pandera column for one of ours, or None when nothing is asked of it."""
-    rule = spec.checks.rule(name)
-    nullable = rule.nullable and name not in (*spec.key_columns, spec.label)
+    nullable = rule.nullable and name not in (*keys, *spec.key_columns, spec.label, spec.time)
     checks = _checks(values, rule)
+    if name == spec.time and pa.types.is_timestamp(values.type):
+        checks.append(pandera.Check.le(pd.Timestamp(now_us, unit="us", tz="UTC"), error="not in the future"))
     if nullable and not rule.unique and not checks:
         return None
     return pandera.Column(checks=checks, nullable=nullable, unique=rule.unique)

@@ -24,6 +24,7 @@ from turnout.steps.evaluate_champion import Champion
 from turnout.steps.evaluate_gate import Decision
 from turnout.steps.evaluate_metrics import METRICS, Answers
 from turnout.steps.evaluate_statistics import Estimate, Paired
+from turnout.steps.leaks import Leak
 from turnout.steps.logged import OpenBooks
 from turnout.steps.parts import Array, Part
 from turnout.steps.replay import Replay
@@ -100,6 +101,7 @@ class Evaluation:
     comparison: Paired | None = None
     incomparable: str = ""
     replayed: Replay | None = None
+    leaks: tuple[Leak, ...] = ()
 
     def logged(self) -> dict[str, float]:
         """What a tracking system shows as numbers."""
@@ -118,10 +120,13 @@ def evaluate(
     models: Sequence[Path],
     test: Path,
     champion: Champion | None,
+    leaks: tuple[Leak, ...] = (),
     books: OpenBooks | None = None,
     namespace: str = "default",
 ) -> Evaluation:
     """Evaluate the best of these candidates; `books` opens the ledger for a spec that wants requests replayed.
+
+    `leaks` are what was suspected of the parts before anything was learned from them; they are passed on to people.
 
     Raises:
         ModelError: an artifact is not what its manifest says.
@@ -163,6 +168,7 @@ def evaluate(
         comparison=comparison,
         incomparable=incomparable,
         replayed=replayed,
+        leaks=leaks,
     )
 
 
@@ -182,6 +188,7 @@ def take(evaluation: Evaluation, *, to: Path) -> None:
         "champion_score": evaluation.champion_score,
         "comparison": comparison,
         "incomparable": evaluation.incomparable,
+        "leaks": [asdict(leak) for leak in evaluation.leaks],
         "replay": asdict(evaluation.replayed) if evaluation.replayed else None,
     }
     (to / artifact.EVALUATION).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))

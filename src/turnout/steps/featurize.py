@@ -1,4 +1,4 @@
-"""A snapshot into a training part, a test part and the baseline profile.
+"""A snapshot into a training part, a test part, the baseline profile, and what looks like a leak between them.
 
 Transforms that a model needs (imputing, scaling, encoding) are not made here: they are learned by the scikit-learn
 pipeline and travel inside the model.
@@ -6,7 +6,7 @@ pipeline and travel inside the model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 
 from turnout.errors import DataError
 from turnout.spec import ModelSpec
+from turnout.steps import leaks as finding_leaks
 from turnout.steps import logical, profiles, snapshots, splitting
+from turnout.steps.leaks import Leak
 
 __all__ = ["Parts", "featurize"]
 
@@ -26,32 +28,46 @@ _MOST_CLASSES = 1000
 
 @dataclass(frozen=True)
 class Parts:
-    """How many rows each part has."""
+    """How many rows each part has, and what of them looks like a leak."""
 
     train: int
     test: int
+    leaks: tuple[Leak, ...] = ()
 
 
 def featurize(spec: ModelSpec, *, snapshot: Path, train: Path, test: Path, profile: Path) -> Parts:
     """Write both parts as Parquet files (keys, features, label; rows in key order) and the profile as JSON.
 
+    What a split looks at stays in them, also where no model may see it: cross-validation divides rows alike.
+
     Raises:
         DataError: the label suits the task badly, a feature is of a kind that no model takes, or a part is empty.
     """
     table = snapshots.read_table(snapshot)
-    table = table.select([name for name in table.column_names if not spec.dropped(name)])
+    kept = {*spec.hidden, *([spec.time] if spec.time else [])}
+    table = table.select([name for name in table.column_names if name in kept or not spec.dropped(name)])
     _label_suits(table.column(spec.label), spec)
     table = _learnable(table, spec)
     keys = zip(*(table.column(key).to_pylist() for key in spec.key_columns), strict=True)
-    tested = pa.array(splitting.test_rows(keys, table.column(spec.label).to_numpy(), split=spec.split))
+    tested = pa.array(
+        splitting.rows_of_test(
+            keys,
+            table.column(spec.label).to_numpy(),
+            split=spec.split,
+            by=table.column(spec.split.by).to_pylist() if spec.split.by else (),
+            times_us=pc.cast(table.column(spec.time), pa.int64()).to_numpy() if spec.time else None,
+        )
+    )
     parts = {train: table.filter(pc.invert(tested)), test: table.filter(tested)}
     for path, part in parts.items():
         _write(path, part)
     classes = spec.label if spec.task == "classification" else None
+    leaks = tuple(finding_leaks.find(parts[train], parts[test], spec=spec))
     facts = profiles.profile(parts[train].drop_columns(list(spec.key_columns)), classes=classes)
+    facts["leaks"] = [asdict(leak) for leak in leaks]
     profile.parent.mkdir(parents=True, exist_ok=True)
     profile.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
-    return Parts(train=parts[train].num_rows, test=parts[test].num_rows)
+    return Parts(train=parts[train].num_rows, test=parts[test].num_rows, leaks=leaks)
 
 
 def _label_suits(label: Any, spec: ModelSpec) -> None:
@@ -69,10 +85,11 @@ def _label_suits(label: Any, spec: ModelSpec) -> None:
 
 def _learnable(table: Any, spec: ModelSpec) -> Any:
     """Features as numbers and words only: flags become 0 and 1; a whole number that may be missing becomes a float."""
-    columns = {}
+    columns, features = {}, 0
     for name in table.column_names:
         column, kind = table.column(name), logical.kind_of(table.column(name).type)
-        if name not in (*spec.key_columns, spec.label):
+        if name not in spec.hidden and not spec.dropped(name):
+            features += 1
             if kind == "datetime":
                 raise DataError(f"column {name} holds times, and no model takes those as they are; add it to drop")
             if kind == "bool":
@@ -80,7 +97,7 @@ def _learnable(table: Any, spec: ModelSpec) -> Any:
             if kind in {"bool", "int"} and column.null_count:
                 column = pc.cast(column, pa.float64(), safe=False)
         columns[name] = column
-    if len(columns) == len(spec.key_columns) + 1:
+    if not features:
         raise DataError("no feature is left besides the keys and the label")
     return pa.table(columns)
 

@@ -6,9 +6,9 @@ whatever happens in the ledger afterwards; what was erased before is not given o
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,14 +27,16 @@ __all__ = ["fetch"]
 _BATCH = 2000
 
 
-def fetch(source: Source, *, label: str, books: Books, scratch: Path) -> Found | None:
+def fetch(source: Source, *, label: str, time: str | None, books: Books, scratch: Path) -> Found | None:
     """The labelled predictions of a ledger source as a Parquet file below `scratch`; None when there are none yet.
+
+    Where the spec has a `time` and no input says it, a row was when it was asked.
 
     Raises:
         DataError: nobody knows which columns a version was asked.
         Unavailable: the ledger does not answer.
     """
-    now_us = time.time_ns() // 1000
+    now_us = time_ns() // 1000
     namespace, endpoint = source.ledger_place
     until_us = times.parse_us(source.until) if source.until else None
     wanted = Wanted(
@@ -47,7 +49,7 @@ def fetch(source: Source, *, label: str, books: Books, scratch: Path) -> Found |
         versions=source.versions,
     )
     found = (one for one in logged.requests(books, wanted) if one.label is not None)
-    tables = [_table(batch, label=label) for batch in _batches(found)]
+    tables = [_table(batch, label=label, time=time) for batch in _batches(found)]
     if not tables:
         return None
     table = _typed(pa.concat_tables(tables, promote_options="default"), label=label)
@@ -74,11 +76,15 @@ def _batches(found: Iterable[Logged]) -> Iterator[list[Logged]]:
     yield from by_version.values()
 
 
-def _table(batch: Sequence[Logged], *, label: str) -> Any:
+def _table(batch: Sequence[Logged], *, label: str, time: str | None) -> Any:
     columns: dict[str, Any] = {PREDICTION_KEY: [name for one in batch for name in _names(one)]}
+    if time is not None:
+        asked = [one.time_us for one in batch for _ in range(one.rows)]
+        columns[time] = pa.array(asked, pa.int64()).cast(logical.ARROW["datetime"])
     for feature in batch[0].columns:
         values = np.concatenate([one.columns[feature] for one in batch])
-        columns[feature] = _words(values) if values.dtype == object else pa.array(values, from_pandas=True)
+        column = _words(values) if values.dtype == object else pa.array(values, from_pandas=True)
+        columns[feature] = logical.to_kind(column, "datetime").values if feature == time else column
     return pa.table(columns | {label: pa.array([word for one in batch for word in _labels(one)], pa.string())})
 
 

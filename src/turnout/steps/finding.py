@@ -1,15 +1,17 @@
-"""Which files a source means: one file, a pattern, or a folder of them; local, or in an object store."""
+"""Which files a source means: one file, a pattern, or a folder of them; here, in an object store, on a web server."""
 
 from __future__ import annotations
 
 import glob
+import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from turnout import storage
-from turnout.errors import DataError, NotFound
+from turnout.errors import DataError, NotFound, Unavailable
 from turnout.spec import Source
 
 __all__ = ["Found", "find", "kind"]
@@ -21,6 +23,8 @@ _KINDS: dict[str, Literal["csv", "parquet"]] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+_WILD = re.compile(r"[*?\[]")
+_WEB_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,12 @@ def find(source: Source, scratch: Path) -> list[Found]:
 
     Raises:
         DataError: there are none, or one is of no kind that we read.
+        Unavailable: who should have them does not answer.
     """
     address = urlsplit(source.path)
-    if storage.is_url(source.path) and address.scheme != "file":
+    if address.scheme in {"http", "https"}:
+        found = [_from_web(source, scratch)]
+    elif storage.is_url(source.path) and address.scheme != "file":
         found = _fetched(source, scratch / source.name)
     else:
         found = [
@@ -65,26 +72,57 @@ def _local(name: str) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Tables in a folder, without what writers of tables keep there for themselves (`_temporary`, `.crc`)."""
     return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and kind(path) is not None
-        and not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+        path for path in folder.rglob("*") if path.is_file() and _is_table(path.relative_to(folder).as_posix())
     )
 
 
+def _is_table(name: str) -> bool:
+    """Whether a file in a folder is one, and not what writers of tables keep there (`_temporary`, `.crc`)."""
+    return kind(Path(name)) is not None and not any(part.startswith(("_", ".")) for part in Path(name).parts)
+
+
 def _fetched(source: Source, target: Path) -> list[Found]:
-    """An object, or all objects below a key, as local files."""
-    place = storage.at(source.path)
-    name = source.path.rsplit("/", 1)[-1]
+    """An object, those that match a pattern, or all objects below a key, as local files."""
+    wild = _WILD.search(source.path)
+    folder = source.path[: source.path.rindex("/", 0, wild.start())] if wild else source.path
     try:
-        if kind(Path(name)) is None:
-            place.download_folder(target)
-            return [Found(storage.join(source.path, str(path.relative_to(target))), path) for path in _below(target)]
-        target.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(place.read_bytes())
+        if not wild and kind(Path(source.path)) is not None:
+            return [_copied(source.path, target / source.path.rsplit("/", 1)[-1])]
+        pattern = source.path[len(folder) + 1 :]
+        names = [name for name in storage.at(folder).names() if _is_table(name)]
+        chosen = [name for name in names if not wild or fnmatchcase(name, pattern)]
+        return [_copied(storage.join(folder, name), target / name) for name in chosen]
     except NotFound as error:
         raise DataError(f"source {source.name}: {error}") from error
-    return [Found(source.path, target / name)]
+
+
+def _copied(url: str, file: Path) -> Found:
+    storage.at(url).download_file(file)
+    return Found(url, file)
+
+
+def _from_web(source: Source, scratch: Path) -> Found:
+    """One file of a web server, copied as it comes."""
+    import httpx
+
+    name = unquote(urlsplit(source.path).path.rsplit("/", 1)[-1])
+    if kind(Path(name)) is None:
+        raise DataError(f"source {source.name} ({source.path}): a .csv or .parquet file was wanted")
+    file = scratch / source.name / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with (
+            httpx.stream("GET", source.path, follow_redirects=True, timeout=_WEB_TIMEOUT_S) as answer,
+            file.open("wb") as out,
+        ):
+            if answer.status_code >= 500:
+                raise Unavailable(f"source {source.name}: {source.path} answers {answer.status_code}")
+            if answer.status_code != 200:
+                raise DataError(f"source {source.name}: {source.path} answers {answer.status_code}, 200 was wanted")
+            for block in answer.iter_bytes():
+                out.write(block)
+    except httpx.HTTPError as error:
+        said = str(error) or type(error).__name__
+        raise Unavailable(f"source {source.name}: {source.path} does not answer: {said}") from error
+    return Found(source.path, file)

@@ -47,6 +47,9 @@ _DECLARED: dict[ColumnType, str] = {
 }
 
 
+_MOST_SECONDS = 2.0**38  # some nine thousand years
+
+
 @dataclass(frozen=True)
 class Cast:
     """A column made into one kind; `failed` says which of its values could not be (they are null in `values`)."""
@@ -81,6 +84,8 @@ def to_kind(column: Any, kind: ColumnType) -> Cast:
         return _same(plain, kind)
     if kind == "string":
         return _whole_cast(pc.cast(plain, pa.string()))
+    if kind == "datetime" and present in {"int", "float"}:
+        return _from_seconds(plain)
     return _parse(pc.cast(plain, pa.string()), kind)
 
 
@@ -129,6 +134,15 @@ def _from_floats(column: Any) -> Cast:
         failed = ~missing & ~((values == np.floor(values)) & (np.abs(values) < 2.0**63))
     whole = np.where(missing | failed, 0, values).astype(np.int64)
     return Cast(pa.array(whole, mask=missing | failed), failed)
+
+
+def _from_seconds(column: Any) -> Cast:
+    """Numbers are times as models get them: seconds since 1970 in UTC."""
+    seconds = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    failed = ~np.isnan(seconds) & ~(np.abs(seconds) < _MOST_SECONDS)
+    missing = np.isnan(seconds) | failed
+    micros = np.round(np.where(missing, 0.0, seconds) * 1e6).astype(np.int64)
+    return Cast(pa.array(micros, mask=missing).cast(ARROW["datetime"]), failed)
 
 
 def _canonical_floats(column: Any) -> Any:

@@ -27,10 +27,15 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of the instance table: features by column, in the table's order, and the label."""
+    """Rows of the instance table: features by column, in the table's order, and the label.
+
+    A split by group or by time divides them again in cross-validation: `groups` numbers each row's group, and rows are
+    in the order of time.
+    """
 
     features: Mapping[str, Array]
     label: Array
+    groups: Array | None = None
 
     @property
     def rows(self) -> int:
@@ -56,12 +61,15 @@ def read(path: Path, *, spec: ModelSpec) -> Part:
     """
     # Not `read_table`: that imports pyarrow's datasets and with them pandas, a third of a second.
     table = pq.ParquetFile(path).read()
-    hidden = {*spec.key_columns, spec.label}
-    names = [name for name in table.column_names if name not in hidden and not spec.dropped(name)]
+    if spec.split.method == "time":
+        # Stable: rows of one moment stay in the order of their keys.
+        table = table.sort_by(str(spec.time))
+    names = [name for name in table.column_names if name not in spec.hidden and not spec.dropped(name)]
     if not names:
         raise DataError(f"no column is left to learn from besides keys, label and dropped ones: {table.column_names}")
     features = {name: _feature(name, table.column(name)) for name in names}
-    return Part(features=features, label=read_label(table.column(spec.label), name=spec.label, task=spec.task))
+    label = read_label(table.column(spec.label), name=spec.label, task=spec.task)
+    return Part(features=features, label=label, groups=_groups(table.column(spec.split.by)) if spec.split.by else None)
 
 
 def select(features: Mapping[str, Array], rows: Any) -> dict[str, Array]:
@@ -90,6 +98,12 @@ def read_label(column: pa.ChunkedArray, *, name: str, task: str) -> Array:
     if _is_text(kind):
         return np.asarray(_text(column), dtype=object)
     raise DataError(f"label column '{name}': whole numbers or words were wanted for a classification, found {kind}")
+
+
+def _groups(column: pa.ChunkedArray) -> Array:
+    """The number of each row's group; rows without one are a group."""
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    return np.from_dlpack(pc.cast(encoded.indices, pa.int64()))
 
 
 def _feature(name: str, column: pa.ChunkedArray) -> Array:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from turnout.errors import DataError
 from turnout.spec import Checks, Column, ColumnType, Source
+from turnout.spec.rules import did_you_mean
 from turnout.steps import csvfiles, finding, logical
 from turnout.steps.finding import Found
 from turnout.steps.quarantine import BadCell
@@ -83,14 +84,21 @@ class _Part:
 
 
 def read(
-    source: Source, found: Sequence[Found], *, checks: Checks, kinds: Mapping[str, ColumnType] = NO_KINDS
+    source: Source,
+    found: Sequence[Found],
+    *,
+    checks: Checks,
+    keys: tuple[str, ...] = (),
+    kinds: Mapping[str, ColumnType] = NO_KINDS,
 ) -> SourceTable:
-    """These files of a source as one table; `kinds` are those of columns for which the spec does not say one.
+    """These files of a source as one table, its columns named as in the instance table.
+
+    `kinds` are those of columns for which the spec does not say one; `keys` are taken whatever columns are wanted.
 
     Raises:
         DataError: a file is missing, empty, damaged, or has other columns than the first; it is named.
     """
-    parts = [_read_file(one, source) for one in found]
+    parts = [_read_file(one, source, keys) for one in found]
     names = parts[0].table.column_names
     for part in parts[1:]:
         _same_columns(parts[0], part, source.name)
@@ -119,7 +127,7 @@ def read(
     )
 
 
-def _read_file(found: Found, source: Source) -> _Part:
+def _read_file(found: Found, source: Source, keys: tuple[str, ...]) -> _Part:
     where = f"source {source.name} ({found.address})"
     if found.local.stat().st_size == 0:
         raise DataError(f"{where}: the file is empty")
@@ -132,7 +140,18 @@ def _read_file(found: Found, source: Source) -> _Part:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{where}: columns named twice: {', '.join(twice)}")
-    return _Part(File(found.address, found.local, sha256, table.num_rows), table, ragged)
+    return _Part(File(found.address, found.local, sha256, table.num_rows), _wanted(table, source, keys, where), ragged)
+
+
+def _wanted(table: Any, source: Source, keys: tuple[str, ...], where: str) -> Any:
+    """The columns that the spec wants, under the names that they have in the instance table."""
+    needed = (*(source.columns or ()), *source.looked_up_by.values(), *([source.as_of] if source.as_of else []))
+    for name in needed:
+        if name not in table.column_names:
+            near = did_you_mean(name, table.column_names)
+            raise DataError(f"{where}: column {name} is missing{near}; columns: {', '.join(table.column_names)}")
+    taken = table.select([name for name in table.column_names if source.takes(name, keys=keys)])
+    return taken.rename_columns([source.renamed(name) for name in taken.column_names])
 
 
 def _read_parquet(path: Path, where: str) -> Any:

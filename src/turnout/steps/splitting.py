@@ -3,7 +3,8 @@
 Every row has a place between 0 and 1 from a hash of its key and the seed. `random` tests the rows below the wanted
 share, so a row's part never depends on other rows: a snapshot that grew by some rows moves none. `stratified` takes
 the same share of every class, the rows with the lowest places of the class; there the border, and so a row near it,
-can move when the class grows.
+can move when the class grows. `group` gives a place to every value of a column instead, so that what belongs together
+stays together. `time` tests the latest rows; rows of one moment are never divided.
 """
 
 from __future__ import annotations
@@ -18,24 +19,33 @@ import pandas as pd
 from turnout.errors import DataError
 from turnout.spec import Split
 
-__all__ = ["places", "test_rows"]
+__all__ = ["places", "rows_of_test"]
 
 _MOST_NAMED = 5
+_UNITS = {"group": "groups", "time": "moments"}
 
 
-def test_rows(keys: Iterable[tuple[Any, ...]], label: Any, *, split: Split) -> np.ndarray[Any, Any]:
-    """True for the rows of the test part.
+def rows_of_test(
+    keys: Iterable[tuple[Any, ...]], label: Any, *, split: Split, by: Iterable[Any] = (), times_us: Any = None
+) -> np.ndarray[Any, Any]:
+    """True for the rows of the test part; `by` and `times_us` are the columns that a split by group or time looks at.
 
     Raises:
         DataError: a part would be empty, or a class has too few rows to be in both.
     """
-    at = places(keys, seed=split.seed)
-    test = _stratified(at, label, split.test) if split.method == "stratified" else at < split.test
+    if split.method == "time":
+        test = _latest(np.asarray(times_us), split.test)
+    elif split.method == "stratified":
+        test = _stratified(places(keys, seed=split.seed), label, split.test)
+    else:
+        named = ((value,) for value in by) if split.method == "group" else keys
+        test = places(named, seed=split.seed) < split.test
     rows, tested = len(test), int(test.sum())
     if tested in {0, rows}:
         part = "test" if tested == 0 else "training"
         raise DataError(
-            f"split: of {rows} rows none is left for the {part} part (test: {split.test}); more rows are needed"
+            f"split: of {rows} rows none is left for the {part} part (method: {split.method}, test: {split.test}); "
+            f"more {_UNITS.get(split.method, 'rows')} are needed"
         )
     return test
 
@@ -50,6 +60,12 @@ def places(keys: Iterable[tuple[Any, ...]], *, seed: int) -> np.ndarray[Any, Any
 
 def _spelled(key: tuple[Any, ...]) -> bytes:
     return "\x1f".join(map(str, key)).encode()
+
+
+def _latest(times_us: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+    ordered = np.sort(times_us)
+    border = ordered[min(len(ordered) - 1, round(len(ordered) * (1 - share)))]
+    return np.asarray(times_us >= border)
 
 
 def _stratified(at: np.ndarray[Any, Any], label: Any, share: float) -> np.ndarray[Any, Any]:

@@ -71,7 +71,9 @@ def _fit(part: Part, *, spec: ModelSpec, candidate: str) -> tuple[Any, Search]:
         categorical=[columns.index(name) for name in part.categorical],
         seed=spec.split.seed,
     )
-    return train_search.search(pipeline, exporting.frame(part.features), part.label, spec=spec, candidate=candidate)
+    return train_search.search(
+        pipeline, exporting.frame(part.features), part.label, spec=spec, candidate=candidate, groups=part.groups
+    )
 
 
 def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int, parts: Mapping[str, str]) -> None:

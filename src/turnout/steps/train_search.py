@@ -10,7 +10,14 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -19,7 +26,7 @@ from turnout.spec import ModelSpec
 from turnout.steps import train_pipeline
 from turnout.steps.parts import Array
 
-__all__ = ["Point", "Search", "search"]
+__all__ = ["Point", "Search", "folds", "search"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,13 @@ class Search:
         return self.points[self.best]
 
 
-def search(pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, candidate: str) -> tuple[Any, Search]:
+def search(
+    pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, candidate: str, groups: Array | None = None
+) -> tuple[Any, Search]:
     """The pipeline fitted at the best point of the grid, and the whole search.
+
+    Folds divide rows as the spec's split does: rows of one group stay together, and a fold of a split by time is asked
+    about what comes after all that it learned from (rows are in the order of time).
 
     Folds run in threads, one per core: most fits are native code that releases the interpreter, and starting worker
     processes would cost more than many a search. Linear algebra is held to one thread, because the order of its sums
@@ -58,12 +70,12 @@ def search(pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, can
         DataError: a class has fewer rows than there are folds.
         Failed: scikit-learn refused, or no point has a score.
     """
-    _enough_of_each(label, spec=spec)
+    _enough_of_each(label, spec=spec, groups=groups)
     found = GridSearchCV(
         pipeline,
         train_pipeline.grid(spec.candidate(candidate)),
         scoring=spec.metric,
-        cv=_folds(spec),
+        cv=folds(spec),
         n_jobs=joblib.cpu_count(),
         error_score="raise",
     )
@@ -71,7 +83,7 @@ def search(pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, can
         with joblib.parallel_config(backend="threading"), threadpool_limits(1), warnings.catch_warnings():
             # Once is enough, not once per fold and point.
             warnings.simplefilter("once", ConvergenceWarning)
-            found.fit(table, label)
+            found.fit(table, label, groups=groups)
     except (ValueError, TypeError) as error:
         raise Failed(f"candidate {candidate}: scikit-learn refuses to fit: {_first_line(error)}") from error
     outcome = _search(found)
@@ -80,12 +92,23 @@ def search(pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, can
     return found.best_estimator_, outcome
 
 
-def _folds(spec: ModelSpec) -> Any:
-    kind = KFold if spec.task == "regression" else StratifiedKFold
+def folds(spec: ModelSpec) -> Any:
+    """How cross-validation divides the rows: as the split does."""
+    if spec.split.method == "time":
+        return TimeSeriesSplit(n_splits=spec.folds)
+    if spec.split.method == "group":
+        kind = GroupKFold if spec.task == "regression" else StratifiedGroupKFold
+    else:
+        kind = KFold if spec.task == "regression" else StratifiedKFold
     return kind(n_splits=spec.folds, shuffle=True, random_state=spec.split.seed)
 
 
-def _enough_of_each(label: Array, *, spec: ModelSpec) -> None:
+def _enough_of_each(label: Array, *, spec: ModelSpec, groups: Array | None) -> None:
+    found = len(np.unique(groups)) if groups is not None else spec.folds
+    if found < spec.folds:
+        raise DataError(
+            f"{spec.folds} folds need at least as many groups of '{spec.split.by}', the training part has {found}"
+        )
     if spec.task == "regression":
         if len(label) < spec.folds:
             raise DataError(f"{spec.folds} folds need at least as many training rows, found {len(label)}")

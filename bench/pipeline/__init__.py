@@ -1,0 +1,1 @@
+"""What the training pipeline costs, and what it was chosen by."""
