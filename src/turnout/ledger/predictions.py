@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from turnout.errors import NotFound
-from turnout.ledger import contents, cursors, feedback
+from turnout.ledger import contents, cursors, feedback, packed
 from turnout.ledger.contents import Content
 from turnout.ledger.cursors import Position
 from turnout.ledger.feedback import Gone
@@ -34,12 +34,12 @@ class Stored:
     content: Content
 
     def as_json(self) -> dict[str, Any]:
-        """The record as it was sent, and what the ledger knows about it."""
+        """The record as it was sent, its inputs as numbers, and what the ledger knows about it."""
         row = self.row
         names = ("id", "time_us", "namespace", "endpoint", "version")
         record = {name: getattr(row, name) for name in names} | {"request_id": None, "caller_id": None} | self.content
         known = {"outcome": row.outcome, "labelled": row.feedback_count > 0, "late": row.standing == Standing.LATE}
-        return record | known
+        return record | known | {"inputs": packed.unpacked(self.content["inputs"])}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from turnout.errors import InputError
-from turnout.ledger import contents
+from turnout.ledger import contents, packed
 from turnout.ledger.contents import Chunk
 
 __all__ = ["Batch", "Dropped", "Record", "Rejection", "parse_batch", "problem_of", "required"]
@@ -139,6 +139,7 @@ _OPTIONAL: tuple[Check, ...] = (
     ("subject", is_text_or_null, "a string or null"),
     ("shadow", is_bool, "true or false"),
 )
+_TENSOR: tuple[tuple[str, type], ...] = (("name", str), ("datatype", str), ("shape", list), ("data", list))
 _SAME = ("namespace", "endpoint", "version")
 
 
@@ -243,9 +244,12 @@ def _tensor_problem(where: str, tensors: list[Any]) -> str | None:
     for index, tensor in enumerate(tensors):
         if not isinstance(tensor, dict):
             return f"{where}[{index}]: wanted an object with name, datatype, shape and data"
-        for name, kind in (("name", str), ("datatype", str), ("shape", list), ("data", list)):
+        is_packed = where == "inputs" and packed.BASE64 in tensor
+        for name, kind in _TENSOR[:-1] if is_packed else _TENSOR:
             if not isinstance(tensor.get(name), kind):
                 return f"{where}[{index}].{name}: wanted a {'string' if kind is str else 'list'}"
+        if is_packed and (problem := packed.problem(tensor)):
+            return f"{where}[{index}].{problem}"
     return None
 
 

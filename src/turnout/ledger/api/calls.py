@@ -72,7 +72,8 @@ class Call:
 
 def as_json(content: Any, status: int = 200) -> Response:
     """An answer."""
-    return Response(orjson.dumps(content), status, media_type="application/json")
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(body, status, media_type="application/json")
 
 
 def parsed(body: bytes) -> Any:

@@ -52,7 +52,14 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "Problem": _object({"type": _TEXT, "title": _TEXT, "status": _COUNT, "detail": _TEXT}),
     "Health": _object({"status": _TEXT}),
     "Tensor": _object({"name": _TEXT, "datatype": _TEXT, "shape": _list(_COUNT), "data": _list({})}),
-    "Record": _object(_RECORD | _SENT, **_TAGS),
+    "PackedTensor": _object(
+        {"name": _TEXT, "datatype": _TEXT, "shape": _list(_COUNT)}
+        | {"base64": {"type": "string", "description": "The numbers' bytes, little-endian."}}
+    ),
+    "Record": _object(
+        _RECORD | {"inputs": _list({"anyOf": [_of("Tensor"), _of("PackedTensor")]}), "outputs": _list(_of("Tensor"))},
+        **_TAGS,
+    ),
     "EventBatch": _object(
         {"log": _TEXT} | _PLACE | {"watermark_us": _TIME, "events": _list(_of("Record"))},
         final={"type": "boolean"},
