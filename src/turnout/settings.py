@@ -28,6 +28,12 @@ SETTINGS = (
         "TURNOUT_LEDGER_TOKEN_FILE", "", "File with the ledger's token; without it the Secret turnout-ledger is read."
     ),
     Setting("TURNOUT_LEDGER_DATABASE", "", "URL of the ledger's database, for its server; may hold a password."),
+    Setting("TURNOUT_LEDGER_TOKENS", "", "File with more tokens of the ledger, for its server: `name roles sha256`."),
+    Setting(
+        "TURNOUT_LEDGER_KEEP_MONTHS",
+        "0",
+        "Months that the ledger's server keeps besides the present one; 0 keeps all for ever.",
+    ),
     Setting("TURNOUT_MLFLOW_URI", "", "MLflow tracking URI; overrides what the ConfigMap turnout-config says."),
     Setting("TURNOUT_ARTIFACTS_URL", "", "Root of models and snapshots (file:// or s3://); overrides the ConfigMap."),
     Setting("TURNOUT_LOG_LEVEL", "INFO", "Level of the servers' logs: DEBUG, INFO, WARNING or ERROR."),

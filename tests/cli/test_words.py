@@ -43,6 +43,7 @@ def call(*words: str):
         "live",
         "reproduce",
         "audit",
+        "ledger",
         "spec",
     ],
 )

@@ -12,9 +12,11 @@ import pytest
 from tests.ledger.building import NOON, SECOND, Clock, announce, record, send
 from tests.ledger.serving import TOKEN, URL, InProcess
 from turnout.errors import InputError, NotFound
+from turnout.ledger import retention
 from turnout.ledger.api.app import application
 from turnout.ledger.api.tokens import Tokens
 from turnout.ledger.client import LedgerClient
+from turnout.ledger.keeper import Keeper
 from turnout.ledger.store import Store
 
 DAY = 86_400 * SECOND
@@ -75,10 +77,49 @@ def test_months_go_and_what_is_needed_stays_and_is_named(ledger: LedgerClient, c
         {"dropped": "2025-08"},
         {"dropped": "2025-10"},
     ]
+    assert [(pin["name"], pin["reason"]) for pin in ledger.pins()] == [("why", "an auditor asked")]
     ledger.unpin("why")
+    assert ledger.pins() == []
     assert ledger.retain(before_us=NOON)["drop"] == ["2025-09"]
     with pytest.raises(NotFound):
         ledger.unpin("why")
+
+
+def test_what_no_policy_drops_is_named_too(ledger: LedgerClient) -> None:
+    assert set(ledger.retain(before_us=NOON)["always"]) == {"audit", "versions", "erasures", "states"}
+
+
+def test_the_keeper_drops_what_is_older_than_it_is_told_to_keep(
+    ledger: LedgerClient, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    for days in (100, 70, 40, 0):
+        send(ledger, record(name=f"d{days}", time_us=NOON - days * DAY), log=f"log{days}", watermark_us=0)
+    ledger.pin("why", endpoint="digits", since_us=NOON - 71 * DAY, until_us=NOON - 69 * DAY, reason="an auditor asked")
+    keeper = Keeper(store, months=1)
+    with caplog.at_level("INFO"):
+        assert keeper.step()["drop"] == ["2025-08"]
+        assert keeper.step()["drop"] == []
+    assert caplog.text.count("kept 2025-09: why: an auditor asked") == 1
+    assert [found["id"] for found in ledger.predictions()["predictions"]] == ["d0", "d40", "d70"]
+    keeper.start()
+    keeper.stop()
+
+
+def test_a_large_month_goes_in_slices_and_leaves_its_neighbours(
+    ledger: LedgerClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_SLICE", 7)
+    old = [record(name=f"o{i}", time_us=NOON - 40 * DAY + i) for i in range(40)]
+    send(ledger, *old, record(name="new"), log="l")
+    for name in ("o3", "o9", "new"):
+        ledger.feedback(name, label=7)
+    ledger.feedback("never-came", label=7)
+    assert "2025-10" in ledger.retain(before_us=NOON)["drop"]
+    assert [found["id"] for found in ledger.predictions()["predictions"]] == ["new"]
+    counts = store.read(
+        lambda c: [c.exec_driver_sql(f"SELECT count(*) FROM {t}").scalar_one() for t in ("contents", "feedback")]
+    ).result()
+    assert counts == [1, 2]
 
 
 def test_an_open_rollout_keeps_its_months(ledger: LedgerClient, clock: Clock) -> None:
@@ -168,9 +209,29 @@ def test_a_line_that_is_no_token_is_named(tmp_path: Path, line: str) -> None:
         tokens(tmp_path, "", line)
 
 
-def test_a_missing_file_of_tokens_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--tokens .*nothing: No such file"):
-        Tokens(TOKEN, file=tmp_path / "nothing")
+def test_a_file_of_tokens_that_is_not_there_yet_holds_none(tmp_path: Path) -> None:
+    now_s = [0.0]
+    known = Tokens(TOKEN, file=tmp_path / "tokens", clock_s=lambda: now_s[0])
+    assert known.holder("anns") is None
+    tokens(tmp_path, f"ann read {sha256('anns')}")
+    now_s[0] = 2.0
+    assert known.holder("anns") is not None
+
+
+def test_a_file_of_tokens_that_becomes_wrong_leaves_the_tokens_as_they_were(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [0.0]
+    known = tokens(tmp_path, f"ann read {sha256('anns')}", clock_s=lambda: now_s[0])
+    (tmp_path / "tokens").write_text("nonsense")
+    for now_s[0] in (2.0, 4.0):
+        assert known.holder("anns") is not None
+    assert caplog.text.count("the tokens stay as they were") == 1
+
+
+def test_a_file_of_tokens_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--tokens .*: cannot be read"):
+        Tokens(TOKEN, file=tmp_path)
 
 
 def test_who_calls_too_often_is_told_when_to_come_back(store: Store) -> None:

@@ -84,9 +84,26 @@ def test_a_wrong_search_is_refused(http: httpx.Client, query: dict[str, str], de
 
 
 def test_an_unknown_prediction_is_not_found(ledger: LedgerClient) -> None:
-    for call in (ledger.prediction, ledger.erase, ledger.lineage):
+    for call in (ledger.prediction, ledger.lineage):
         with pytest.raises(NotFound, match="there is no prediction nobody"):
             call("nobody")
+    with pytest.raises(NotFound, match="there is no prediction no id"):
+        ledger.erase("no id")
+
+
+def test_a_prediction_that_is_still_in_its_log_arrives_erased(ledger: LedgerClient, store: Store) -> None:
+    ledger.feedback("early", label="MARK", comment="MARK", by="MARK")
+    assert ledger.erase("early") is False
+    assert ledger.erase("early") is False
+    send(ledger, record(name="early", predicted=["MARK"], caller_id="MARK"), record(name="other", time_us=NOON + 1))
+    with pytest.raises(NotFound, match="has been erased"):
+        ledger.prediction("early")
+    assert ids(ledger.predictions()) == ["other"]
+    (first, *_) = ledger.audit(action="erase")["rows"]
+    assert first["data"] == {"id": "early", "pending": True}
+    tables = ("predictions", "contents", "feedback", "pending")
+    found = store.read(lambda c: str([c.exec_driver_sql(f"SELECT * FROM {table}").all() for table in tables])).result()
+    assert "MARK" not in found
 
 
 def test_an_erased_prediction_is_gone_from_everything_but_the_audit(stocked: LedgerClient, http: httpx.Client) -> None:

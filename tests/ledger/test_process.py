@@ -6,14 +6,14 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.ledger.building import SECOND, announce, record, send
-from tests.ledger.processes import LedgerProcess, command
+from tests.ledger.processes import TOKEN, LedgerProcess, command
 from tests.ledger.test_gateway_log_tailer import append, line
 from turnout.errors import Unavailable
 from turnout.ledger.client import LedgerClient
@@ -138,6 +138,66 @@ def test_evidence_follows_the_heartbeats_of_real_time(tmp_path: Path) -> None:
     ledger.stop()
 
 
+def test_rows_in_bulk_are_answered_while_they_are_sent(tmp_path: Path) -> None:
+    ledger = LedgerProcess(tmp_path)
+    send(ledger.client, *(record(name=f"p{number}") for number in range(3000)))
+    found = list(ledger.client.feedback_in_bulk({"id": f"p{number}", "label": 7} for number in range(3000)))
+    assert Counter(one["status"] for one in found) == {201: 3000}
+    csv = (line.encode() for line in ["id,label\n", *(f"p{number},7\n" for number in range(3000))])
+    found = list(ledger.client.feedback_file(csv, kind="text/csv", method="PUT"))
+    assert Counter(one["status"] for one in found) == {200: 3000}
+    ledger.stop()
+
+
+def test_an_upload_that_breaks_off_keeps_what_it_had_said(tmp_path: Path) -> None:
+    ledger = LedgerProcess(tmp_path)
+    send(ledger.client, *(record(name=f"p{number}") for number in range(1001)))
+    other = LedgerClient(ledger.url, TOKEN)
+
+    def rows() -> Iterator[dict[str, object]]:
+        yield from ({"id": f"p{number}", "label": 7} for number in range(1001))
+        eventually(lambda: other.summary("digits")["labelled"] == 1000)
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        list(ledger.client.feedback_in_bulk(rows()))
+    assert other.healthy()
+    other.close()
+    ledger.stop()
+    assert "Traceback" not in (tmp_path / "ledger.log").read_text()
+
+
+def test_who_watches_sees_predictions_feedback_and_decisions_as_they_come(tmp_path: Path) -> None:
+    ledger = LedgerProcess(tmp_path)
+    send(ledger.client, record(name="before", time_us=now_us()))
+    watching, seen = LedgerClient(ledger.url, TOKEN), []
+    begun = threading.Event()
+
+    def watch() -> None:
+        for kind, head in watching.watch(endpoint="digits"):
+            seen.append((kind, head.get("id") or head.get("action")))
+            begun.set()
+            if kind == "decision":
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+
+    def is_seen() -> bool:
+        name = f"a{now_us()}"
+        send(ledger.client, record(name=name, time_us=now_us()))
+        ledger.client.feedback(name, label=7)
+        return begun.wait(0.1)
+
+    eventually(is_seen)
+    announce(ledger.client)
+    watcher.join(10)
+    assert {kind for kind, _ in seen} == {"prediction", "feedback", "decision"}
+    assert ("prediction", "before") not in seen
+    watching.close()
+    assert ledger.stop() == 0
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=30, check=False)
 
@@ -156,6 +216,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     [
         (None, "sqlite:////tmp/unused.db", 2, "InputError: --token-file {folder}/token: No such file"),
         (" \n", "sqlite:////tmp/unused.db", 2, "InputError: --token-file {folder}/token: the file is empty"),
+        ("x", "postgresql://ann:secret@host/db", 2, "InputError: --database: a password on the command line is seen"),
         ("x", "mysql://host/db", 2, "InputError: --database mysql://host/db: wanted sqlite:"),
         ("x", "sqlite:////nowhere/l.db", 1, "Unavailable: cannot open the ledger's database"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from turnout.cli import engine, lineage, pipeline, rollouts, serving, simulate
+from turnout.cli import engine, keeping, lineage, pipeline, rollouts, serving, simulate
 from turnout.cli.output import err
 from turnout.errors import TurnoutError
 
@@ -44,6 +44,7 @@ pipeline.register(app)
 serving.register(app)
 rollouts.register(app)
 lineage.register(app)
+keeping.register(app)
 simulate.register(app)
 
 

@@ -18,9 +18,10 @@ from turnout.ledger import databases
 from turnout.ledger.api.app import application
 from turnout.ledger.api.tokens import Tokens
 from turnout.ledger.gateway_log import GatewayLogTailer
+from turnout.ledger.keeper import Keeper
 from turnout.ledger.store import Store
 
-_log = logging.getLogger("turnout.ledger")
+_MOST_MONTHS = 600
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,7 +45,17 @@ def _parser() -> argparse.ArgumentParser:
         help="sqlite:////absolute/path/ledger.db or postgresql://user@host/database; default TURNOUT_LEDGER_DATABASE."
         " A password belongs there, into PGPASSWORD or into ~/.pgpass, never on the command line",
     )
-    parser.add_argument("--tokens", type=Path, help="file with more tokens: lines of `name roles sha256`")
+    parser.add_argument(
+        "--tokens",
+        type=Path,
+        help="file with more tokens, lines of `name roles sha256`; it need not be there yet;"
+        " default TURNOUT_LEDGER_TOKENS",
+    )
+    parser.add_argument(
+        "--keep-months",
+        type=int,
+        help="months to keep besides the present one; 0 keeps all; default TURNOUT_LEDGER_KEEP_MONTHS",
+    )
     parser.add_argument(
         "--calls-per-s", type=float, default=5_000.0, help="calls that each token may make in a second; 0: no limit"
     )
@@ -63,11 +74,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> None:
     database = _database(options.database)
-    tokens = Tokens(_token(options.token_file), file=options.tokens, calls_per_s=options.calls_per_s)
+    months = _months(options.keep_months)
+    tokens = Tokens(_token(options.token_file), file=_tokens(options.tokens), calls_per_s=options.calls_per_s)
     listener = _listen(options.host, options.port)
     store = Store(database)
     flush_us = options.gateway_flush_ms * 1_000
-    tailer = GatewayLogTailer(store, options.gateway_log, flush_us=flush_us) if options.gateway_log else None
+    helpers: list[GatewayLogTailer | Keeper] = []
+    if options.gateway_log:
+        helpers.append(GatewayLogTailer(store, options.gateway_log, flush_us=flush_us))
+    if months:
+        helpers.append(Keeper(store, months=months))
     config = uvicorn.Config(
         application(store, tokens=tokens),
         loop="uvloop",
@@ -84,13 +100,13 @@ def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     try:
-        if tailer:
-            tailer.start()
+        for helper in helpers:
+            helper.start()
         print(f"turnout.ledger: listening on http://{options.host}:{listener.getsockname()[1]}", flush=True)
         uvicorn.Server(config).run(sockets=[listener])
     finally:
-        if tailer:
-            tailer.stop()
+        for helper in helpers:
+            helper.stop()
         store.close()
 
 
@@ -106,6 +122,23 @@ def _database(given: str | None) -> str:
     if given and databases.address(given).password:
         raise InputError("--database: a password on the command line is seen by all; use TURNOUT_LEDGER_DATABASE")
     return found
+
+
+def _tokens(given: Path | None) -> Path | None:
+    found = given or settings.read("TURNOUT_LEDGER_TOKENS")
+    return Path(found) if found else None
+
+
+def _months(given: int | None) -> int:
+    """How many months are kept besides the present one; 0: all.
+
+    Raises:
+        InputError: it is no such number.
+    """
+    text = str(given) if given is not None else settings.read("TURNOUT_LEDGER_KEEP_MONTHS")
+    if not text.isdecimal() or int(text) > _MOST_MONTHS:
+        raise InputError(f"--keep-months: wanted a number from 0 (all) to {_MOST_MONTHS}, found {text!r}")
+    return int(text)
 
 
 def _token(path: Path) -> str:

@@ -108,9 +108,9 @@ class LedgerClient:
         query |= {"since_us": since_us, "until_us": until_us, "limit": limit, "cursor": cursor}
         return self._call("GET", "/v1/predictions", query=query)
 
-    def erase(self, prediction_id: str) -> None:
-        """Erase content and keys of a prediction; its anonymous tuple stays."""
-        self._call("DELETE", f"/v1/predictions/{_segment(prediction_id)}")
+    def erase(self, prediction_id: str) -> bool:
+        """Erase content and keys of a prediction; False when it is not here and will be erased when it comes."""
+        return "status" not in self._call("DELETE", f"/v1/predictions/{_segment(prediction_id)}")
 
     def lineage(self, prediction_id: str) -> Json:
         """What put its version in front of that request: the record's head and the audit rows."""
@@ -150,17 +150,15 @@ class LedgerClient:
 
     def feedback_in_bulk(self, rows: Iterable[Json], *, method: str = "POST") -> Iterator[Json]:
         """Send rows (id, and label or score) as a stream; yields one result for each, with its HTTP `status`."""
-        lines = (orjson.dumps(row) + b"\n" for row in rows)
-        headers = {"content-type": "application/x-ndjson"}
-        try:
-            with self._http.stream(method, "/v1/feedback/bulk", content=lines, headers=headers) as reply:
-                if not reply.is_success:
-                    reply.read()
-                    raise self._error(reply)
-                for line in reply.iter_lines():
-                    yield orjson.loads(line)
-        except httpx.TransportError as error:
-            raise Unavailable(f"no ledger answers at {self._url}: {str(error) or type(error).__name__}") from error
+        return self.feedback_file((orjson.dumps(row) + b"\n" for row in rows), method=method)
+
+    def feedback_file(
+        self, content: Iterable[bytes], *, kind: str = "application/x-ndjson", method: str = "POST"
+    ) -> Iterator[Json]:
+        """Send a file of rows as it is, NDJSON or with `kind` text/csv; yields one result for each row."""
+        headers = {"content-type": kind}
+        for line in self._lines(method, "/v1/feedback/bulk", content=content, headers=headers):
+            yield orjson.loads(line)
 
     # ---- keeping ------------------------------------------------------------------------------------------------
 
@@ -190,6 +188,10 @@ class LedgerClient:
         """Keep a time range from retention: as long as `version` gets requests, or without one until `unpin`."""
         body: Json = {"endpoint": endpoint, "namespace": namespace, "version": version, "reason": reason}
         return self._call("PUT", f"/v1/pins/{_segment(name)}", body=body | {"since_us": since_us, "until_us": until_us})
+
+    def pins(self) -> list[Json]:
+        """What retention leaves alone, and why."""
+        return list(self._call("GET", "/v1/pins")["pins"])
 
     def unpin(self, name: str) -> None:
         """Take a pin away."""
@@ -276,6 +278,17 @@ class LedgerClient:
         body = {"log": log, "watermark_us": watermark_us, "final": final, "events": events}
         return self._call("POST", "/v1/gateway-log", body=body)
 
+    def watch(self, *, namespace: str = "default", endpoint: str | None = None) -> Iterator[tuple[str, Json]]:
+        """What happens from now on, as (prediction, feedback or decision; its head), until the ledger ends."""
+        query = _given(namespace=namespace, endpoint=endpoint)
+        kind = ""
+        for line in self._lines("GET", "/v1/watch", params=query):
+            name, _, value = line.partition(": ")
+            if name == "event":
+                kind = value
+            elif name == "data":
+                yield kind, orjson.loads(value)
+
     # ---- one way in and out --------------------------------------------------------------------------------------
 
     def _call(self, method: str, path: str, *, query: Json | None = None, body: Json | None = None) -> Json:
@@ -288,10 +301,24 @@ class LedgerClient:
                 headers=None if body is None else {"content-type": "application/json"},
             )
         except httpx.TransportError as error:
-            raise Unavailable(f"no ledger answers at {self._url}: {str(error) or type(error).__name__}") from error
+            raise self._unavailable(error) from error
         if reply.is_success:
             return self._json(reply) if reply.content else {}
         raise self._error(reply)
+
+    def _lines(self, method: str, path: str, **request: Any) -> Iterator[str]:
+        """An answer that is read while it comes."""
+        try:
+            with self._http.stream(method, path, **request) as reply:
+                if not reply.is_success:
+                    reply.read()
+                    raise self._error(reply)
+                yield from reply.iter_lines()
+        except httpx.TransportError as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: httpx.TransportError) -> Unavailable:
+        return Unavailable(f"no ledger answers at {self._url}: {str(error) or type(error).__name__}")
 
     def _json(self, reply: httpx.Response) -> Json:
         try:

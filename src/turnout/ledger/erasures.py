@@ -4,54 +4,58 @@ What goes: the entry in the chunk, caller's id, subject and predicted value in t
 history of feedback, statements about a caller's id that nothing else carries. What stays: id, time, version, rev, p and
 outcome, so that decisions can be replayed, and a tombstone in the audit.
 
-A subject may have records that are still in a predictor's log. They are known by the digest of the subject, salted with
-a random value of this ledger, and arrive without content; the predictor deletes its segment when it is acknowledged.
+Records may still be in a predictor's log. They are known by their id, or by the digest of their subject, salted with a
+random value of this ledger, and arrive without content; the predictor deletes its segment when it is acknowledged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, exists, insert, select, update
 
 from turnout.errors import InputError, NotFound
-from turnout.ledger import audit, bulk, contents, rows
+from turnout.ledger import audit, bulk, contents, feedback, rows
 from turnout.ledger.feedback import Gone
-from turnout.ledger.records import Record
-from turnout.ledger.schema import CALLER_FEEDBACK, ERASURES, FEEDBACK, PREDICTIONS, VERSIONS
+from turnout.ledger.records import Record, is_id
+from turnout.ledger.schema import CALLER_FEEDBACK, ERASURES, FEEDBACK, NUMBERS, PENDING, PREDICTIONS, VERSIONS
 
 __all__ = ["concerning", "erase", "erase_subject"]
 
 _SLICE = 1_000
-_SALT = "salt:"  # the one row of `erasures` that is no subject
+_SALT = "salt"  # a random number, kept among the series
 _FOUND = select(PREDICTIONS, VERSIONS.c.namespace, VERSIONS.c.endpoint, VERSIONS.c.version).join(
     VERSIONS, VERSIONS.c.no == PREDICTIONS.c.version_no
 )
 _KEPT = PREDICTIONS.c.erased_us.is_(None)
 
 
-def erase(connection: Connection, prediction_id: str, *, now_us: int) -> None:
-    """Erase one prediction.
+def erase(connection: Connection, prediction_id: str, *, now_us: int) -> bool:
+    """Erase one prediction; False when it is not here: if it is still on its way, it will arrive erased.
 
     The id stays with the tuple: it is our own random number, evidence is ordered by it, and it keeps a log segment that
     is sent again from bringing the record back.
 
     Raises:
-        NotFound: there is none with this id, or (Gone) it has been erased.
+        NotFound: no prediction can have this id, or (Gone) it has been erased.
     """
+    if not is_id(prediction_id):
+        raise NotFound(f"there is no prediction {prediction_id}")
     row = connection.execute(_FOUND.where(PREDICTIONS.c.id == prediction_id)).one_or_none()
     if row is None:
-        raise NotFound(f"there is no prediction {prediction_id}")
+        _await(connection, prediction_id, now_us=now_us)
+        return False
     if row.erased_us is not None:
         raise Gone(f"prediction {prediction_id} has been erased")
     _take_out(connection, [row], now_us=now_us)
     data = {"id": prediction_id, "version": row.version, "time_us": row.time_us}
     tombstone = audit.Entry(action="erase", actor="ledger", data=data)
     audit.append(connection, [tombstone], namespace=row.namespace, turnout=row.endpoint, now_us=now_us)
+    return True
 
 
 def erase_subject(connection: Connection, subject: str, *, now_us: int) -> dict[str, Any]:
@@ -80,9 +84,16 @@ def erase_subject(connection: Connection, subject: str, *, now_us: int) -> dict[
     return {"erased": len(found), "more": len(found) == _SLICE}
 
 
-def concerning(connection: Connection, arriving: Iterable[Record]) -> dict[str, int]:
-    """When the subjects of these records were erased, by record id; records made later are another matter."""
-    with_subject = [record for record in arriving if record.get("subject")]
+def concerning(connection: Connection, arriving: Iterable[Record], awaited: Mapping[str, int | None]) -> dict[str, int]:
+    """When arriving records were erased, by id; what was said about them before goes, as it does with those here."""
+    found = {name: erased_us for name, erased_us in awaited.items() if erased_us is not None}
+    found |= _of_subjects(connection, [record for record in arriving if record.get("subject")])
+    _forget_words(connection, found)
+    return found
+
+
+def _of_subjects(connection: Connection, with_subject: Sequence[Record]) -> dict[str, int]:
+    """When the subjects of these records were erased; records made later are another matter."""
     salt = _salt(connection) if with_subject else None
     if salt is None:
         return {}
@@ -103,28 +114,43 @@ def _take_out(connection: Connection, found: Sequence[Any], *, now_us: int) -> N
             .where(and_(PREDICTIONS.c.id == row.id, PREDICTIONS.c.time_us == row.time_us))
             .values(erased_us=now_us, caller_id=None, subject=None, predicted=None)
         )
-        connection.execute(
-            update(FEEDBACK).where(FEEDBACK.c.prediction_id == row.id).values(label=None, comment=None, by=None)
-        )
+    _forget_words(connection, [row.id for row in found])
     for caller_id in {row.caller_id for row in found if row.caller_id is not None}:
         others = exists().where(PREDICTIONS.c.caller_id == caller_id)
         connection.execute(delete(CALLER_FEEDBACK).where(CALLER_FEEDBACK.c.caller_id == caller_id, ~others))
 
 
+def _forget_words(connection: Connection, ids: Iterable[str]) -> None:
+    for portion in feedback.chunks(ids):
+        connection.execute(
+            update(FEEDBACK).where(FEEDBACK.c.prediction_id.in_(portion)).values(label=None, comment=None, by=None)
+        )
+
+
+def _await(connection: Connection, prediction_id: str, *, now_us: int) -> None:
+    """Remember an erasure until its record comes, and what was said about it no longer."""
+    awaited = update(PENDING).where(PENDING.c.prediction_id == prediction_id).values(erased_us=now_us)
+    if connection.execute(awaited).rowcount == 0:
+        row = {"prediction_id": prediction_id, "arrived_us": now_us, "erased_us": now_us}
+        connection.execute(insert(PENDING).values(**row))
+    _forget_words(connection, [prediction_id])
+    tombstone = audit.Entry(action="erase", actor="ledger", data={"id": prediction_id, "pending": True})
+    audit.append(connection, [tombstone], namespace="", turnout="", now_us=now_us)
+
+
 def _remember(connection: Connection, subject: str, *, now_us: int) -> None:
     salt = _salt(connection)
     if salt is None:
-        salt = secrets.token_hex(16)
-        connection.execute(insert(ERASURES).values(digest=_SALT + salt, erased_us=now_us))
+        salt = secrets.randbits(62)
+        connection.execute(insert(NUMBERS).values(name=_SALT, last=salt))
     digest = _digest(salt, subject)
     if connection.execute(update(ERASURES).where(ERASURES.c.digest == digest).values(erased_us=now_us)).rowcount == 0:
         connection.execute(insert(ERASURES).values(digest=digest, erased_us=now_us))
 
 
-def _salt(connection: Connection) -> str | None:
-    found = connection.execute(select(ERASURES.c.digest).where(ERASURES.c.digest.startswith(_SALT))).scalar()
-    return None if found is None else str(found).removeprefix(_SALT)
+def _salt(connection: Connection) -> int | None:
+    return connection.execute(select(NUMBERS.c.last).where(NUMBERS.c.name == _SALT)).scalar_one_or_none()
 
 
-def _digest(salt: str, subject: str) -> str:
+def _digest(salt: int, subject: str) -> str:
     return hashlib.sha256(f"{salt}:{subject}".encode()).hexdigest()

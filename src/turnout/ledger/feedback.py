@@ -23,7 +23,20 @@ from turnout.ledger.schema import FEEDBACK, PENDING, PREDICTIONS, VERSIONS, Stan
 from turnout.ledger.totals import Change
 from turnout.ledger.words import Verb, Word
 
-__all__ = ["Answer", "Gone", "Joined", "Post", "append", "chunks", "columns_of", "history", "join", "labels", "record"]
+__all__ = [
+    "Answer",
+    "Gone",
+    "Joined",
+    "Post",
+    "append",
+    "awaited",
+    "chunks",
+    "columns_of",
+    "history",
+    "join",
+    "labels",
+    "record",
+]
 
 _IDS_PER_STATEMENT = 500
 
@@ -125,12 +138,18 @@ def record(connection: Connection, posts: list[Post]) -> list[Answer | TurnoutEr
     return answers
 
 
-def join(connection: Connection, arriving: Mapping[str, Mapping[str, Any]]) -> dict[str, Joined]:
-    """The feedback that came before these records, by their ids."""
-    waiting = [row.prediction_id for row in bulk.among(connection, PENDING.c.prediction_id, arriving)]
+def awaited(connection: Connection, arriving: Iterable[str]) -> dict[str, int | None]:
+    """Which of these records something was said about before they came, and when they were erased, if they were."""
+    return dict(map(tuple, bulk.among(connection, PENDING.c.prediction_id, arriving, PENDING.c.erased_us)))
+
+
+def join(
+    connection: Connection, arriving: Mapping[str, Mapping[str, Any]], waiting: Iterable[str]
+) -> dict[str, Joined]:
+    """The feedback that came before those of the arriving records that were waited for, by their ids."""
     joined: dict[str, Joined] = {}
     updates: list[dict[str, Any]] = []
-    for row in _said(connection, waiting):
+    for row in _said(connection, waiting) if waiting else ():
         outcome = _outcome_or_none(_word(row), arriving[row.prediction_id]["outputs"])
         updates.append({"row": row.no, "of": row.prediction_us, "value": outcome})
         before = joined.get(row.prediction_id, Joined(None, None, 0))
@@ -276,7 +295,7 @@ def _append(connection: Connection, appended: list[dict[str, Any]]) -> None:
 def _wait_for(connection: Connection, arrived: dict[str, int]) -> None:
     """Remember that these predictions have feedback, for when they come."""
     known = {row.prediction_id for row in bulk.among(connection, PENDING.c.prediction_id, arrived)}
-    bulk.add(connection, PENDING, [pair for pair in arrived.items() if pair[0] not in known])
+    bulk.add(connection, PENDING, [(name, at, None) for name, at in arrived.items() if name not in known])
 
 
 def _said(connection: Connection, ids: Iterable[str]) -> list[Any]:

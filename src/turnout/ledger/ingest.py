@@ -7,7 +7,7 @@ when a second pod's first batch is delayed) is stored and counted as `late`, but
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -118,8 +118,9 @@ def _without_known(connection: Connection, batch: Batch) -> Batch:
 
 def _store(connection: Connection, batch: Batch, *, log: _Log, now_us: int) -> Change:
     partitions.ensure(connection, (record["time_us"] for record in batch.records.values()), now_us=now_us)
-    said = _said(connection, batch.records.values())
-    erased = erasures.concerning(connection, batch.records.values())
+    awaited = feedback.awaited(connection, batch.records)
+    said = _said(connection, batch.records, awaited)
+    erased = erasures.concerning(connection, batch.records.values(), awaited)
     chunks = [_without_erased(chunk, erased) for chunk in batch.chunks] if erased else batch.chunks
     numbers = bulk.numbers(connection, "contents", len(chunks))
     closed_us = max(log.watermark_us, log.closed_us)
@@ -144,10 +145,10 @@ def _store(connection: Connection, batch: Batch, *, log: _Log, now_us: int) -> C
     return totals.of_new(stored)
 
 
-def _said(connection: Connection, arriving: Iterable[Record]) -> dict[str, Joined]:
+def _said(connection: Connection, arriving: Mapping[str, Record], awaited: Iterable[str]) -> dict[str, Joined]:
     """The feedback that came before its record, by prediction or by the caller's id."""
-    joined = feedback.join(connection, {record["id"]: record for record in arriving})
-    return joined | callers.join(connection, [record for record in arriving if record["id"] not in joined])
+    joined = feedback.join(connection, arriving, list(awaited))
+    return joined | callers.join(connection, [record for name, record in arriving.items() if name not in joined])
 
 
 def _without_erased(chunk: Chunk, erased: dict[str, int]) -> Chunk:

@@ -1,17 +1,20 @@
 """Retention: whole months of predictions, feedback and gateway requests go; what is still needed stays, and is named.
 
-A month stays as long as an open rollout reads evidence of it, or a pin covers it (a snapshot of a live version was
-learned from it, or an auditor asked for it). Versions, totals, the audit and the state of rollouts are small and never
-go: `live --at`, `trace` and the chain need all of them.
+A month stays as long as an open rollout reads evidence of it, or a pin covers it (an auditor asked for it, or somebody
+wants what a live version is asked). Versions, totals, the audit and the state of rollouts are small and never go:
+`live --at`, `trace` and the chain need all of them. `reproduce` needs nothing else of a ledger: a version that learned
+from predictions has their rows in its snapshot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, literal_column, select
 
 from turnout.errors import InputError
 from turnout.ledger import audit, partitions
@@ -19,9 +22,17 @@ from turnout.ledger.databases import is_postgresql
 from turnout.ledger.records import is_name, is_time
 from turnout.ledger.schema import CONTENTS, FEEDBACK, GATEWAY_REQUESTS, PENDING, PINS, PREDICTIONS, STATES, VERSIONS
 
-__all__ = ["Pin", "drop_slice", "parse_pin", "pin", "plan", "unpin"]
+__all__ = ["ALWAYS", "Pin", "Step", "parse_pin", "pin", "pins", "plan", "steps", "unpin"]
 
 _SLICE = 5_000
+ALWAYS = {
+    "audit": "every decision: live --at, trace and the chain need all of them",
+    "versions": "every version seen, with its totals",
+    "erasures": "what was erased must not come back with a log that is sent again",
+    "states": "the state of every rollout",
+}
+Step: TypeAlias = Callable[[Connection], bool]
+"""A short transaction; True when the same step has more to do."""
 _OPEN = ("challenges", "challenger", "previous")  # what a Turnout's state has while a rollout is open
 
 
@@ -69,42 +80,72 @@ def unpin(connection: Connection, name: str) -> bool:
     return connection.execute(delete(PINS).where(PINS.c.name == name)).rowcount > 0
 
 
+def pins(connection: Connection) -> list[dict[str, Any]]:
+    """All pins, by name."""
+    return [vars(Pin(**row._mapping)) for row in connection.execute(select(PINS).order_by(PINS.c.name))]
+
+
 def plan(connection: Connection, *, before_us: int) -> dict[str, Any]:
-    """What would go and what stays of the months that had ended: `{"drop": [...], "keep": [{"month", "reasons"}]}`."""
+    """What would go and what stays of the months that had ended: `{"drop": [...], "keep": [{"month", "reasons"}]}`.
+
+    `always` says what no policy drops.
+    """
     months = [month for month in _months(connection) if partitions.first_us(month, later=1) <= before_us]
     needs = _needs(connection)
     kept = {month: reasons for month in months if (reasons := _reasons(month, needs))}
     return {
         "drop": [month for month in months if month not in kept],
         "keep": [{"month": month, "reasons": reasons} for month, reasons in kept.items()],
+        "always": ALWAYS,
     }
 
 
-def drop_slice(connection: Connection, month: str, *, now_us: int) -> bool:
-    """Drop a month, or on SQLite a slice of it; whether there is more. The audit tells when a month is gone."""
+def steps(month: str, *, now_us: int) -> Iterator[Step]:
+    """What drops a month, in short transactions; on PostgreSQL it is one. The audit tells when the month is gone."""
     since_us, until_us = partitions.first_us(month), partitions.first_us(month, later=1)
+    yield partial(_drop_tables, month=month)
+    yield partial(_delete_predictions, since_us=since_us, until_us=until_us)
+    for table, time in (
+        (CONTENTS, CONTENTS.c.time_us),
+        (FEEDBACK, FEEDBACK.c.prediction_us),
+        (GATEWAY_REQUESTS, GATEWAY_REQUESTS.c.ended_us),
+    ):
+        yield partial(_delete_rows, table=table, old=and_(time >= since_us, time < until_us))
+    yield partial(_end, month=month, until_us=until_us, now_us=now_us)
+
+
+def _drop_tables(connection: Connection, *, month: str) -> bool:
     if is_postgresql(connection):
         partitions.drop(connection, month)
-    elif _delete_slice(connection, since_us, until_us):
-        return True
-    connection.execute(delete(PENDING).where(PENDING.c.arrived_us < until_us))
-    entry = audit.Entry(action="retain", actor="ledger", data={"dropped": month})
-    audit.append(connection, [entry], namespace="", turnout="", now_us=now_us)
     return False
 
 
-def _delete_slice(connection: Connection, since_us: int, until_us: int) -> bool:
+def _delete_predictions(connection: Connection, *, since_us: int, until_us: int) -> bool:
+    """A slice of a month in the one table of SQLite, by version because that is a range of an index."""
+    if is_postgresql(connection):
+        return False
     for no in connection.execute(select(VERSIONS.c.no)).scalars().all():
         ids = select(PREDICTIONS.c.id).where(
             PREDICTIONS.c.version_no == no, PREDICTIONS.c.time_us >= since_us, PREDICTIONS.c.time_us < until_us
         )
-        found = list(connection.execute(ids.limit(_SLICE)).scalars())
-        if found:
-            connection.execute(delete(FEEDBACK).where(FEEDBACK.c.prediction_id.in_(found)))
-            connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.id.in_(found)))
+        if connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.id.in_(ids.limit(_SLICE)))).rowcount:
             return True
-    for table, time in ((CONTENTS, CONTENTS.c.time_us), (GATEWAY_REQUESTS, GATEWAY_REQUESTS.c.ended_us)):
-        connection.execute(delete(table).where(time >= since_us, time < until_us))
+    return False
+
+
+def _delete_rows(connection: Connection, *, table: Table, old: ColumnElement[bool]) -> bool:
+    """A slice of a month of a table whose rows SQLite keeps in the order in which they came: the old ones are first."""
+    if is_postgresql(connection):
+        return False
+    row: ColumnElement[int] = literal_column("rowid")
+    first = select(row).select_from(table).where(old).limit(_SLICE)
+    return connection.execute(delete(table).where(row.in_(first))).rowcount == _SLICE
+
+
+def _end(connection: Connection, *, month: str, until_us: int, now_us: int) -> bool:
+    connection.execute(delete(PENDING).where(PENDING.c.arrived_us < until_us))
+    entry = audit.Entry(action="retain", actor="ledger", data={"dropped": month})
+    audit.append(connection, [entry], namespace="", turnout="", now_us=now_us)
     return False
 
 

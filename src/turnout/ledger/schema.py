@@ -173,12 +173,14 @@ FEEDBACK = Table(
     postgresql_partition_by="RANGE (prediction_us)",
 )
 
-# Predictions that have feedback and are not here yet: looked at with every batch, so it must not be the history itself.
+# Predictions that are not here yet and have feedback, or were erased: looked at with every batch, so it must not be the
+# history itself.
 PENDING = Table(
     "pending",
     METADATA,
     Column("prediction_id", Text, primary_key=True),
     Column("arrived_us", BigInteger, nullable=False),
+    Column("erased_us", BigInteger),
 )
 
 # What was said about a caller's id: it also holds for records made before it was said that arrive after it.

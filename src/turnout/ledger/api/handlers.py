@@ -103,10 +103,11 @@ async def get_prediction(call: Call) -> Response:
 
 
 async def delete_prediction(call: Call) -> Response:
-    """Erase content and keys."""
+    """Erase content and keys, also of a record that is still on its way."""
     now_us = call.store.clock_us()
-    await call.write(lambda connection: erasures.erase(connection, call.path["id"], now_us=now_us))
-    return Response(status_code=204)
+    if await call.write(lambda connection: erasures.erase(connection, call.path["id"], now_us=now_us)):
+        return Response(status_code=204)
+    return as_json({"status": "pending"}, 202)
 
 
 async def get_lineage(call: Call) -> Response:

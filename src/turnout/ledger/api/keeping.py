@@ -13,7 +13,7 @@ from turnout.ledger import audit, erasures, retention
 from turnout.ledger.api.calls import Call, as_json, parsed
 from turnout.ledger.records import is_time
 
-__all__ = ["delete_pin", "erase_subject", "put_pin", "retain", "verify_audit"]
+__all__ = ["delete_pin", "erase_subject", "list_pins", "put_pin", "retain", "verify_audit"]
 
 
 async def erase_subject(call: Call) -> Response:
@@ -37,10 +37,9 @@ async def retain(call: Call) -> Response:
         lambda connection: retention.plan(connection, before_us=min(body["before_us"], call.store.clock_us()))
     )
     for month in [] if body.get("dry_run", False) else report["drop"]:
-        more = True
-        while more:
-            now_us = call.store.clock_us()
-            more = await call.write(partial(retention.drop_slice, month=month, now_us=now_us))
+        for step in retention.steps(month, now_us=call.store.clock_us()):
+            while await call.write(step):
+                pass
     return as_json(report | {"dry_run": body.get("dry_run", False)})
 
 
@@ -49,6 +48,11 @@ async def put_pin(call: Call) -> Response:
     pin = retention.parse_pin(call.path["name"], parsed(await call.body()))
     await call.write(lambda connection: retention.pin(connection, pin))
     return as_json(vars(pin))
+
+
+async def list_pins(call: Call) -> Response:
+    """All pins."""
+    return as_json({"pins": await call.read(retention.pins)})
 
 
 async def delete_pin(call: Call) -> Response:

@@ -167,6 +167,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "FeedbackResults": {"type": "string", "description": "NDJSON: row, id, status (of HTTP), detail if refused."},
     "EventStream": {"type": "string"},
     "EventTaken": _object({"status": {"enum": ["waiting", "recorded", "duplicate"]}}, id=_TEXT),
+    "Awaited": _object({"status": {"enum": ["pending"]}}),
     "Erased": _object({"erased": _COUNT}),
     "Verification": _object({"rows": _COUNT, "problem": _MAYBE_TEXT, "intact": {"type": "boolean"}}),
     "Retention": _object({"before_us": _TIME}, dry_run={"type": "boolean"}),
@@ -174,9 +175,11 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         {
             "drop": _list(_TEXT),
             "keep": _list(_object({"month": _TEXT, "reasons": _list(_TEXT)})),
+            "always": {"type": "object", "additionalProperties": _TEXT},
             "dry_run": {"type": "boolean"},
         }
     ),
+    "PinPage": _object({"pins": _list(_of("Pin"))}),
     "Pin": _object(
         {"endpoint": _TEXT, "reason": _TEXT, "since_us": _TIME, "until_us": _TIME}, namespace=_TEXT, version=_MAYBE_TEXT
     ),

@@ -147,8 +147,9 @@ OPERATIONS = (
         "DELETE",
         "/v1/predictions/{id}",
         handlers.delete_prediction,
-        "Erase a prediction's content and keys; its anonymous tuple and a tombstone in the audit stay.",
-        answers=((204, ""),),
+        "Erase a prediction's content and keys; its anonymous tuple and a tombstone in the audit stay. One that is not"
+        " here is awaited and arrives erased.",
+        answers=((204, ""), (202, "Awaited")),
         problems=(404, 410),
         role="erase",
     ),
@@ -265,6 +266,13 @@ OPERATIONS = (
         body="Retention",
         answers=((200, "Retained"),),
         role="control",
+    ),
+    Operation(
+        "GET",
+        "/v1/pins",
+        keeping.list_pins,
+        "The time ranges that retention leaves alone, and why.",
+        answers=((200, "PinPage"),),
     ),
     Operation(
         "PUT",

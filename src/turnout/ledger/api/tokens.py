@@ -4,24 +4,26 @@ A line of the file is `name roles sha256`, for example
 
     labelling feedback,read 5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8
 
-The file is read again when it changes, so that a token is given or taken away without a restart. The single token of
+The file is read again when it changes, so that a token is given or taken away without a restart; a file that is not
+there holds no tokens, and one that cannot be read any more changes nothing but the log. The single token of
 `--token-file` has every role: it is what the parts of Turnout share.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.errors import InputError
+from turnout.ledger.roles import ROLES, digest, parse
 
-__all__ = ["ROLES", "Holder", "Tokens", "digest"]
+__all__ = ["Holder", "Tokens"]
 
-ROLES = ("events", "feedback", "read", "erase", "control")
 _LOOK_AGAIN_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,6 @@ class Holder:
 
     name: str
     roles: frozenset[str]
-
-
-def digest(token: str) -> str:
-    """A token as the file holds it. Tokens are long and random, so one plain hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class Tokens:
@@ -51,7 +48,7 @@ class Tokens:
         """`calls_per_s` 0: no limit.
 
         Raises:
-            InputError: the file is missing or has a line that is none.
+            InputError: the file cannot be read, or has a line that is none.
         """
         self._shared = {digest(shared): Holder("shared", frozenset(ROLES))}
         self._file, self._changed, self._looked_s = file, None if file is None else _changed(file), clock_s()
@@ -79,14 +76,19 @@ class Tokens:
         if self._file is None or now_s - self._looked_s < _LOOK_AGAIN_S:
             return
         self._looked_s = now_s
-        if (changed := _changed(self._file)) != self._changed:
-            self._known = self._shared | _parse(self._file)
-            self._changed = changed
+        try:
+            if (changed := _changed(self._file)) != self._changed:
+                self._changed = changed
+                self._known = self._shared | _parse(self._file)
+        except InputError as error:
+            _log.warning("%s; the tokens stay as they were", error)
 
 
 def _changed(file: Path) -> tuple[int, int]:
     try:
         status = file.stat()
+    except FileNotFoundError:
+        return 0, 0
     except OSError as error:
         raise InputError(f"--tokens {file}: {error.strerror}") from error
     return status.st_mtime_ns, status.st_ino
@@ -94,12 +96,17 @@ def _changed(file: Path) -> tuple[int, int]:
 
 def _parse(file: Path) -> dict[str, Holder]:
     found = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        words = line.split("#")[0].split()
-        if not words:
+    try:
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--tokens {file}: cannot be read: {error}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        said = line.split("#")[0].strip()
+        if not said:
             continue
-        roles = set(words[1].split(",")) if len(words) == 3 else set()
-        if not roles or not roles <= set(ROLES) or len(words[2]) != 64:
-            raise InputError(f"--tokens {file}:{number}: wanted `name roles sha256`, roles of {', '.join(ROLES)}")
-        found[words[2]] = Holder(words[0], frozenset(roles))
+        try:
+            name, roles, known_by = parse(said)
+        except InputError as error:
+            raise InputError(f"--tokens {file}:{number}: {error}") from error
+        found[known_by] = Holder(name, roles)
     return found
