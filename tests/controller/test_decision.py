@@ -26,6 +26,7 @@ class Shown:
     leans_to_rollback: bool = False
     alarms: list[str] = field(default_factory=list)
     reason: str = "outcome"
+    newest_us: int = 0
 
     def summary(self) -> dict[str, Any]:
         counts = {"champion": 100, "challenger": 40}
@@ -205,6 +206,44 @@ def test_a_challenger_taken_out_of_the_spec_leaves_the_route_unjudged() -> None:
     assert made is not None
     assert (made.action, made.rollout.weights) == ("withdraw", {"v1": 100})
     assert "v2" not in made.rollout.judged
+
+
+@pytest.mark.parametrize("how", ["leaving", "missing"])
+def test_a_challenger_whose_inferenceservice_is_deleted_leaves_the_route_unjudged(how: str) -> None:
+    made = next_decision(TESTED, observed("v2", **{how: frozenset({"v2"})}), Shown())
+    assert made is not None
+    assert (made.action, made.rollout.weights, "v2" in made.rollout.judged) == ("withdraw", {"v1": 100}, False)
+    assert "InferenceService" in made.sentence
+
+
+@pytest.mark.parametrize("how", ["leaving", "missing"])
+def test_a_champion_deleted_while_it_bakes_gives_way_to_the_old_one_if_that_is_ready(how: str) -> None:
+    made = next_decision(BAKING, observed("v2", **{how: frozenset({"v2"})}), Shown())
+    assert made is not None
+    assert (made.action, made.rollout.weights, made.guarantee) == ("revert", {"v1": 100}, "outside")
+    assert next_decision(BAKING, observed("v2", ready=("v2",), **{how: frozenset({"v2"})}), Shown()) is None
+
+
+def test_nobody_is_sent_to_an_old_champion_that_is_gone_before_the_bake_is_over() -> None:
+    assert next_decision(BAKING, observed("v2", leaving=frozenset({"v1"})), Shown()) is None
+    made = next_decision(BAKING, observed("v2", missing=frozenset({"v1"})), Shown())
+    assert made is not None
+    assert (made.action, made.rollout.weights) == ("baked", {"v2": 100})
+
+
+def test_a_champion_deleted_outside_of_a_bake_is_for_people_to_replace() -> None:
+    assert next_decision(STABLE, observed("v1", missing=frozenset({"v1"})), None) is None
+
+
+def test_evidence_older_than_max_age_promotes_nobody_and_rolls_back_still() -> None:
+    now_us = 200 * SECOND + POLICY.max_age
+    earned = under_test(earned=True, started_us=now_us - SECOND)
+    seen = observed("v2", now_us=now_us)
+    assert next_decision(earned, seen, Shown(is_not_worse=True, newest_us=100 * SECOND)) is None
+    assert next_decision(earned, seen, Shown(is_not_worse=True, newest_us=now_us - SECOND)) is not None
+    made = next_decision(earned, seen, Shown(is_worse=True, newest_us=100 * SECOND))
+    assert made is not None
+    assert made.action == "rollback"
 
 
 def test_late_labels_revert_a_promotion_while_it_bakes() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.controller.fakes import FakeAliases, FakeGateway, FakeKube, FakeLedger, inferenceservice, turnout
+from turnout.controller import guarding
 from turnout.controller.probing import Prober
 from turnout.controller.reconciling import Controller
 from turnout.errors import Conflict, Unavailable
@@ -394,7 +395,7 @@ def test_a_shadow_is_mirrored_while_it_is_ready_and_leaves_the_route_before_its_
     stage.tick()
     assert mirrors(stage.kube.route) == ("digits-v9",)
     shadow = stage.kube.versions["digits-v9"]
-    assert shadow["metadata"]["finalizers"] == ["turnout.dev/mirrored-by-digits"]
+    assert shadow["metadata"]["finalizers"] == ["turnout.dev/routed-by-digits"]
     shadow["metadata"]["deletionTimestamp"] = "2026-11-21T10:00:00Z"
     stage.tick()
     assert mirrors(stage.kube.route) == ()
@@ -402,6 +403,60 @@ def test_a_shadow_is_mirrored_while_it_is_ready_and_leaves_the_route_before_its_
     stage.tick()
     assert shadow["metadata"]["finalizers"] == []
     assert "restore" not in stage.ledger.actions
+
+
+def _delete(stage: Stage, version: str) -> dict[str, Any]:
+    """As an API server does where somebody's finalizer keeps the object."""
+    metadata: dict[str, Any] = stage.kube.versions[version]["metadata"]
+    assert metadata["finalizers"] == ["turnout.dev/routed-by-digits"]
+    metadata["deletionTimestamp"] = "2026-11-21T10:00:00Z"
+    return metadata
+
+
+def test_a_deleted_challenger_leaves_the_route_before_it_goes() -> None:
+    stage = Stage("digits-v1", "digits-v2")
+    stage.tick()
+    metadata = _delete(stage, "digits-v2")
+    stage.tick()
+    assert stage.kube.weights == {"digits-v1": 100}
+    assert metadata["finalizers"]  # the route that was seen still named it
+    stage.tick()
+    assert metadata["finalizers"] == []
+    assert stage.ledger.actions == ["adopt", "start", "withdraw"]
+
+
+def test_a_deleted_champion_serves_on_until_another_version_owns_the_endpoint() -> None:
+    stage = Stage("digits-v1", "digits-v2")
+    stage.tick()
+    metadata = _delete(stage, "digits-v1")
+    stage.tick()
+    assert (stage.condition("Ready")["status"], stage.condition("Ready")["reason"]) == ("True", "ChampionLeaving")
+    assert stage.kube.weights == {"digits-v1": 95, "digits-v2": 5}
+    stage.play({"digits-v1": 0.6, "digits-v2": 0.97}, until="baked")
+    for _ in range(3):
+        stage.tick()
+    assert stage.kube.weights == {"digits-v2": 100}
+    assert metadata["finalizers"] == []
+
+
+def test_a_champion_that_is_gone_is_said_with_the_ways_out() -> None:
+    stage = Stage("digits-v1")
+    stage.tick()
+    del stage.kube.versions["digits-v1"]
+    stage.tick()
+    condition = stage.condition("Ready")
+    assert (condition["status"], condition["reason"]) == ("False", "ChampionGone")
+    assert "turnout rollback" in condition["message"]
+
+
+def test_a_turnout_that_goes_lets_go_of_its_versions() -> None:
+    stage = Stage("digits-v1")
+    stage.tick()
+    stage.tick()
+    assert stage.kube.versions["digits-v1"]["metadata"]["finalizers"]
+    del stage.kube.objects["Turnout", "digits"]
+    guarding.release_orphans(stage.kube.world(now_us=stage.now_us), stage.kube)
+    assert stage.kube.versions["digits-v1"]["metadata"]["finalizers"] == []
 
 
 def test_the_verdict_names_the_predictions_that_it_rests_on() -> None:

@@ -54,7 +54,4 @@ def stage(engine: tuple[Path, Kube, Addresses]) -> Iterator[Callable[..., Stage]
 
     yield build
     for each in stages:
-        each.users.stop()
-        kube.delete("Turnout", each.name, namespace="default")
-        for number in (1, 2):
-            kube.delete("InferenceService", f"{each.name}-v{number}", namespace="default")
+        each.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import random
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 import yaml
 
-from turnout.errors import TurnoutError
+from turnout.errors import NotFound, TurnoutError
 from turnout.kube.client import Kube
 from turnout.kube.discovery import Addresses
 from turnout.ledger.client import LedgerClient
@@ -147,6 +148,7 @@ class Stage:
     name: str
     users: Users
     ledger: LedgerClient
+    versions: int
 
     @classmethod
     def set(
@@ -159,19 +161,20 @@ class Stage:
         fault: str = "",
         policy: dict[str, Any] | None = None,
         sticky: str = "",
+        versions: int = 2,
         **users: Any,
     ) -> Stage:
-        """Two ready versions, the first of them champion, and users who have begun to ask."""
-        for number, which in ((1, ""), (2, fault)):
-            kube.apply(version(name, number, fault=which))
+        """Some ready versions, the first of them champion, and users who have begun to ask."""
+        for number in range(1, versions + 1):
+            kube.apply(version(name, number, fault=fault if number == 2 else ""))
         ledger = LedgerClient(addresses.ledger_url, addresses.ledger_token)
         crowd = Users(addresses.gateway_url, ledger, f"{name}.{addresses.domain}", name, right, header=sticky, **users)
-        stage = cls(kube, addresses, name, crowd, ledger)
+        stage = cls(kube, addresses, name, crowd, ledger, versions)
         spec = {"challengers": [f"{name}-v1"], "policy": {**QUICK, **(policy or {})}}
         if sticky:
             spec["sticky"] = {"header": sticky}
-        kube.wait("InferenceService", f"{name}-v1", namespace="default")
-        kube.wait("InferenceService", f"{name}-v2", namespace="default")
+        for number in range(1, versions + 1):
+            kube.wait("InferenceService", f"{name}-v{number}", namespace="default")
         metadata = {"name": name, "namespace": "default"}
         kube.apply({"apiVersion": "turnout.dev/v1alpha1", "kind": "Turnout", "metadata": metadata, "spec": spec})
         stage.until(lambda s: s.get("champion") == f"{name}-v1", "a champion")
@@ -179,9 +182,20 @@ class Stage:
         crowd.start()
         return stage
 
+    def clear(self) -> None:
+        """End everything, with or without a controller that lets go of the versions."""
+        self.users.stop()
+        self.kube.delete("Turnout", self.name, namespace="default")
+        for number in range(1, self.versions + 1):
+            version = f"{self.name}-v{number}"
+            self.kube.delete("InferenceService", version, namespace="default")
+            with contextlib.suppress(NotFound):
+                body = {"metadata": {"finalizers": None}}
+                self.kube.patch("InferenceService", version, namespace="default", body=body)
+
     def challenge(self) -> None:
-        """Let the second version want the endpoint."""
-        challengers = [f"{self.name}-v1", f"{self.name}-v2"]
+        """Let all versions want the endpoint."""
+        challengers = [f"{self.name}-v{number}" for number in range(1, self.versions + 1)]
         self.kube.patch("Turnout", self.name, namespace="default", body={"spec": {"challengers": challengers}})
 
     def until(self, holds: Callable[[dict[str, Any]], bool], what: str, *, timeout_s: float = 120.0) -> dict[str, Any]:

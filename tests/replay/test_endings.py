@@ -166,6 +166,48 @@ def test_people_decide_halfway_through_a_promotion(stage: Build, controllers: Co
     assert halfway.users.failures == []
 
 
+def test_of_two_challengers_together_the_good_one_wins_and_the_bad_one_leaves(
+    stage: Build, controllers: Controllers
+) -> None:
+    controllers.start("a")
+    chances = {"both-v1": 0.6, "both-v2": 0.95, "both-v3": 0.2}
+    policy = {"onSecond": "together", "steps": [20, 40]}
+    both = stage("both", right=lambda version, _: chances[version], policy=policy, versions=3, rate=90.0)
+    both.challenge()
+    status = both.until(lambda s: s.get("phase") == "Stable" and "both-v3" in (s.get("judged") or {}), "both verdicts")
+    promoted(both)
+    assert status["judged"] == {"both-v1": "adopt", "both-v2": "promote", "both-v3": "rollback"}
+    starts = [row["data"]["sentence"] for row in both.rows if row["action"] == "start"]
+    assert any("one of 2 at a time" in sentence for sentence in starts), starts
+    assert both.users.failures == []
+
+
+def test_versions_deleted_by_hand_leave_the_route_before_they_go(stage: Build, controllers: Controllers) -> None:
+    controllers.start("a")
+    gone = stage("gone", right=constant(0.9, 0.9), policy={"steps": [20], "stepTime": "1h"})
+    under_test(gone)
+    gone.kube.delete("InferenceService", "gone-v2", namespace="default")
+    gone.until(lambda s: not s.get("challenger"), "the challenger to be withdrawn")
+    _eventually(lambda: not _exists(gone, "gone-v2"))
+    gone.kube.delete("InferenceService", "gone-v1", namespace="default")
+    gone.until(lambda s: _reason(s, "Ready") == "ChampionLeaving", "the condition")
+    answered = sum(gone.users.answered.values())
+    _eventually(lambda: sum(gone.users.answered.values()) > answered + 100)
+    assert gone.users.failures == []
+    gone.users.stop()
+    gone.kube.delete("Turnout", "gone", namespace="default")
+    _eventually(lambda: not _exists(gone, "gone-v1"))
+
+
+def _exists(stage: Stage, version: str) -> bool:
+    return any(obj["metadata"]["name"] == version for obj in stage.kube.list("InferenceService", namespace="default"))
+
+
+def _reason(status: dict[str, object], name: str) -> str:
+    conditions = status.get("conditions") or []
+    return next((str(c["reason"]) for c in conditions if c["type"] == name), "")  # type: ignore[attr-defined]
+
+
 def test_a_controller_killed_after_every_single_write_still_ends_right(stage: Build, controllers: Controllers) -> None:
     killed = _started_and_killed(stage, controllers)
     actions = killed.actions

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from turnout import settings
-from turnout.controller import mirroring
+from turnout.controller import guarding
 from turnout.controller.aliases import Aliases
 from turnout.controller.leasing import Leadership
 from turnout.controller.observing import World
@@ -102,7 +102,7 @@ def run(stop: threading.Event, arguments: argparse.Namespace) -> None:
             if term := leadership.hold():
                 world = look(kube, addresses.domain)
                 rounds.go(world, term=term)
-                mirroring.release_orphans(world, kube)
+                guarding.release_orphans(world, kube)
         except TurnoutError as error:
             log.warning("%s", error)
         stop.wait(arguments.interval)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from turnout.controller import mirroring
+from turnout.controller import guarding
 from turnout.controller.observing import Ledger, Turn, World
 from turnout.controller.records import Decision
 from turnout.controller.rollout import Rollout
@@ -124,13 +124,13 @@ def act(turn: Turn, world: World, kube: Kube) -> bool:
     """
     if turn.rollout.champion is None:
         return True
-    mirroring.guard(turn, world, kube)
+    guarding.guard(turn, world, kube)
     actual, desired = world.route(turn), _route(turn, world)
     if actual is None:
         kube.create(desired)  # not applied: two controllers that both find none must not both make one
         return False
     if _holds(desired, actual) and httproutes.BLIND not in (actual["metadata"].get("annotations") or {}):
-        mirroring.release(turn, world, kube)
+        guarding.release(turn, world, kube)
         _delete_retired(turn, world, kube)
         return True
     metadata = actual["metadata"]
@@ -156,7 +156,7 @@ def _route(turn: Turn, world: World) -> dict[str, Any]:
             rev=turn.rollout.rev,
             weights=turn.rollout.weights,
             forced=turn.rollout.served if turn.spec.policy.forced_routing else (),
-            shadows=mirroring.mirrored(turn, world),
+            shadows=guarding.mirrored(turn, world),
             sticky=turn.rollout.sticky,
         )
     )

@@ -68,11 +68,17 @@ def _leave_blind(rules: Rules) -> Decision | None:
 
 
 def _withdraw(rules: Rules) -> Decision | None:
-    named = rules.observed.challengers
-    gone = [c.version for c in rules.rollout.challenges if c.version not in named]
-    if not gone:
-        return None
-    return endings.end(rules, gone, action="withdraw", why=f"{', '.join(gone)} was taken out of spec.challengers")
+    """Versions that nobody wants tested any more. They were not judged: who comes back goes on where it was."""
+    observed, under_test = rules.observed, [c.version for c in rules.rollout.challenges]
+    reasons = {
+        "was taken out of spec.challengers": [v for v in under_test if v not in observed.challengers],
+        "leaves: its InferenceService is being deleted": [v for v in under_test if v in observed.leaving],
+        "leaves: its InferenceService is gone": [v for v in under_test if v in observed.missing],
+    }
+    for why, versions in reasons.items():
+        if versions:
+            return endings.end(rules, versions, action="withdraw", why=f"{', '.join(versions)} {why}")
+    return None
 
 
 def _start(rules: Rules) -> Decision | None:

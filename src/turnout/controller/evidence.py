@@ -107,6 +107,11 @@ class Test:
         return self.comparison.alarms
 
     @property
+    def newest_us(self) -> int:
+        """When the newest unit was assigned; 0 before the first."""
+        return self.comparison.newest_us
+
+    @property
     def reason(self) -> str:
         """Which test speaks loudest for a rollback."""
         return self.comparison.reason

@@ -9,6 +9,7 @@ from turnout.controller import endings
 from turnout.controller.records import Decision, Evidence, Rules
 from turnout.controller.rollout import Challenge, Rollout
 from turnout.controller.weighing import shares, weighed
+from turnout.stats.alarms import too_old
 
 __all__ = ["advance", "bake", "baked", "fail", "promoted", "reverted", "reweighed"]
 
@@ -49,7 +50,7 @@ def advance(rules: Rules) -> Decision | None:
 
 
 def _forward(rules: Rules, challenge: Challenge, evidence: Evidence) -> Decision | None:
-    if evidence.alarms or evidence.is_worse:
+    if evidence.alarms or evidence.is_worse or _is_old(rules, evidence):
         return None
     if evidence.is_not_worse and not challenge.earned:
         rollout, version = rules.rollout, challenge.version
@@ -60,6 +61,11 @@ def _forward(rules: Rules, challenge: Challenge, evidence: Evidence) -> Decision
         sentence = endings.shown(rollout, version, evidence, "is not worse")
         return Decision("verdict", version, after, sentence, evidence.summary(), guarantee="inside")
     return _step(rules, challenge, evidence)
+
+
+def _is_old(rules: Rules, evidence: Evidence) -> bool:
+    observed = rules.observed
+    return too_old(newest_us=evidence.newest_us, now_us=observed.now_us, limit_us=observed.policy.max_age)
 
 
 def _step(rules: Rules, challenge: Challenge, evidence: Evidence) -> Decision | None:
@@ -135,6 +141,12 @@ def bake(rules: Rules) -> Decision | None:
     if evidence is not None and evidence.is_worse and previous in observed.ready:
         why = endings.shown(rollout, version, evidence, f"is worse after all ({evidence.reason})")
         return reverted(rules, sentence=why, guarantee="inside")
+    if version in observed.leaving | observed.missing and previous in observed.ready:
+        why = f"{previous} owns the endpoint again: InferenceService {version} was deleted while it baked"
+        return reverted(rules, sentence=why, guarantee="outside")
+    if previous in observed.missing:
+        why = f"{version} serves all requests: InferenceService {previous} was deleted before the bake was over"
+        return baked(rules, sentence=why)
     # A bake shorter than the label window would end before the first label of the new champion could count, and one
     # that ends blind would not have watched at all.
     waited_us = observed.now_us - rollout.promoted_us

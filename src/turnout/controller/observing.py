@@ -55,6 +55,15 @@ class World:
             and not obj["metadata"].get("deletionTimestamp")
         )
 
+    def leaving(self, namespace: str) -> frozenset[str]:
+        """Names of the InferenceServices of a namespace that somebody is deleting."""
+        mine = [obj["metadata"] for (ns, _), obj in self.versions.items() if ns == namespace]
+        return frozenset(metadata["name"] for metadata in mine if metadata.get("deletionTimestamp"))
+
+    def missing(self, turn: Turn) -> frozenset[str]:
+        """Versions that the rollout wants to serve, and that do not exist."""
+        return frozenset(v for v in turn.rollout.served if (turn.namespace, v) not in self.versions)
+
     def route(self, turn: Turn) -> Mapping[str, Any] | None:
         """The Turnout's route as it was seen."""
         return self.routes.get((turn.namespace, httproutes.route_name(turn.name)))

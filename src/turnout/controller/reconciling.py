@@ -94,6 +94,9 @@ class Controller:
             sticky=spec.sticky.header,
             shadows=shadowing.status(turn.shadows, spec, world.ready(turn.namespace)),
             bad_order=bad_order,
+            leaving=world.leaving(turn.namespace),
+            missing=world.missing(turn),
+            too_old_after_us=world.now_us - spec.policy.max_age,
         )
         reporting.report(self.kube, turnout, turn.rollout, seen)
         self._tell(turn, term=term)
@@ -169,6 +172,8 @@ def _decide(turn: Turn, world: World, order: orders.Order | None, waits: str) ->
             frozen=waits,
             blind=observing.blindness(turn, world.route(turn)),
             order=order,
+            leaving=world.leaving(turn.namespace),
+            missing=world.missing(turn),
         )
         made = decision.decide(turn.rollout, observed, turn.running, new_rev=acting.new_rev)
         if made is None:

@@ -45,6 +45,8 @@ class Evidence(Protocol):
     @property
     def alarms(self) -> list[str]: ...
     @property
+    def newest_us(self) -> int: ...
+    @property
     def reason(self) -> str: ...
     def summary(self) -> dict[str, Any]: ...
 
@@ -60,7 +62,11 @@ class Blindness:
 
 @dataclass(frozen=True)
 class Observed:
-    """The world as the rules see it. `frozen` says why no share may be raised now, empty when it may."""
+    """The world as the rules see it. `frozen` says why no share may be raised now, empty when it may.
+
+    `leaving` are versions that somebody deletes; they serve on until the route has let go of them. `missing` are those
+    of the rollout that do not exist.
+    """
 
     challengers: tuple[str, ...]
     ready: frozenset[str]
@@ -69,6 +75,8 @@ class Observed:
     frozen: str = ""
     blind: Blindness = field(default_factory=Blindness)
     order: Order | None = None
+    leaving: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

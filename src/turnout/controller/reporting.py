@@ -31,11 +31,17 @@ class Seen:
     sticky: str
     shadows: Sequence[Mapping[str, Any]]
     bad_order: str
+    leaving: frozenset[str]
+    missing: frozenset[str]
+    too_old_after_us: int
 
     @property
     def alarms(self) -> tuple[str, ...]:
         """Of all tests that are running."""
-        return tuple(dict.fromkeys(alarm for test in self.tests.values() for alarm in test.alarms))
+        raised = [alarm for test in self.tests.values() for alarm in test.alarms]
+        if any(0 < test.newest_us < self.too_old_after_us for test in self.tests.values()):
+            raised.append("EvidenceTooOld: the newest unit of evidence is older than maxAge")
+        return tuple(dict.fromkeys(raised))
 
 
 def report(kube: Kube, turnout: Mapping[str, Any], rollout: Rollout, seen: Seen) -> None:
@@ -119,6 +125,18 @@ def _ready(rollout: Rollout, seen: Seen) -> Condition:
             "NoChampion",
             f"no version is ready to become the first champion (waiting for: {wanted})",
         )
+    if rollout.champion in seen.missing:
+        told = (
+            f"InferenceService {rollout.champion} does not exist, so its share of the requests fails: "
+            f"apply it again, or say `turnout rollback` or `turnout promote`"
+        )
+        return ("Ready", False, "ChampionGone", told)
+    if rollout.champion in seen.leaving:
+        told = (
+            f"InferenceService {rollout.champion} is being deleted, but owns {seen.host}: it serves on until another "
+            f"version does, or the Turnout is deleted"
+        )
+        return ("Ready", True, "ChampionLeaving", told)
     if rollout.champion not in seen.ready:
         return ("Ready", False, "ChampionNotReady", f"InferenceService {rollout.champion} is not Ready")
     return ("Ready", True, "Serving", f"{rollout.champion} owns {seen.host}")

@@ -24,6 +24,7 @@ __all__ = [
     "backend",
     "build",
     "mirrors",
+    "named",
     "owner",
     "policy",
     "route_name",
@@ -117,7 +118,13 @@ def mirrors(route: Mapping[str, Any]) -> tuple[str, ...]:
     """The versions that a route sends copies to."""
     filters = [entry for rule in route["spec"].get("rules") or () for entry in rule.get("filters") or ()]
     services = [entry["requestMirror"]["backendRef"]["name"] for entry in filters if "requestMirror" in entry]
-    return tuple(name.removesuffix("-predictor") for name in services)
+    return tuple(name.removesuffix(service_name("")) for name in services)
+
+
+def named(route: Mapping[str, Any]) -> frozenset[str]:
+    """Every version that a route refers to, for whatever."""
+    backends = [entry for rule in route["spec"].get("rules") or () for entry in rule.get("backendRefs") or ()]
+    return frozenset({*mirrors(route), *(entry["name"].removesuffix(service_name("")) for entry in backends)})
 
 
 def policy(routes: Sequence[str], *, namespace: str, owned_by: Mapping[str, Any], header: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ __all__ = ["FINALIZER", "InferenceServiceReconciler"]
 Object = dict[str, Any]
 
 FINALIZER = "inferenceservice.finalizers"
+_OF_GARBAGE_COLLECTION = ("foregroundDeletion", "orphan")
 STOP = "serving.kserve.io/stop"
 
 _KIND = "InferenceService"
@@ -81,7 +82,8 @@ class InferenceServiceReconciler:
             self._owned.delete_leftovers(namespace, name)
             return None
         if "deletionTimestamp" in isvc["metadata"]:
-            self._delete(isvc)
+            if not _is_held(isvc):
+                self._delete(isvc)
             return None
         isvc = self._adopt(isvc)
         if (isvc["metadata"].get("annotations") or {}).get(STOP) == "true":
@@ -308,3 +310,8 @@ def _unserved_storage(variant: Variant) -> Blocked | None:
     )
     status = "False" if scheme in storage.KNOWN_TO_KSERVE else "Unknown"
     return Blocked.because(reason="StorageNotSupported", message=message, status=status)
+
+
+def _is_held(isvc: Object) -> bool:
+    """Whether somebody else's finalizer keeps it: KServe lets its owned objects go with the object, not before."""
+    return any(f not in (FINALIZER, *_OF_GARBAGE_COLLECTION) for f in isvc["metadata"].get("finalizers") or ())

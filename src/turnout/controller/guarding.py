@@ -1,7 +1,8 @@
-"""Shadows in the route: only while they are ready, and out of it before their InferenceService goes.
+"""Versions in the route do not go before the route has let go of them.
 
-On a real gateway a mirror to a Service that is not there answers every request of the rule with 500. So a version that
-is mirrored carries a finalizer: who deletes it waits until the route has let go of it.
+On a real gateway a reference to a Service that is not there costs its share of the requests (as a mirror, all of them)
+as 500. So every version that the route names carries a finalizer, as a PersistentVolumeClaim in use does: who deletes
+it waits until nobody is sent there any more. Deleting the Turnout lets go of all.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from turnout.kube.client import Kube
 
 __all__ = ["guard", "mirrored", "release", "release_orphans"]
 
-_FINALIZER = "turnout.dev/mirrored-by-"
+_FINALIZER = "turnout.dev/routed-by-"
 
 
 def mirrored(turn: Turn, world: World) -> tuple[str, ...]:
@@ -25,18 +26,21 @@ def mirrored(turn: Turn, world: World) -> tuple[str, ...]:
 
 
 def guard(turn: Turn, world: World, kube: Kube) -> None:
-    """Put the finalizer on every version that is about to be mirrored."""
-    for version in mirrored(turn, world):
-        obj = world.versions[turn.namespace, version]
+    """Put the finalizer on every version that the route is about to name."""
+    for version in (*turn.rollout.served, *mirrored(turn, world)):
+        obj = world.versions.get((turn.namespace, version))
+        if obj is None or obj["metadata"].get("deletionTimestamp"):
+            continue  # nothing can be added any more
         finalizers = _finalizers(obj)
         if _FINALIZER + turn.name not in finalizers:
             _write(kube, obj, [*finalizers, _FINALIZER + turn.name])
 
 
 def release(turn: Turn, world: World, kube: Kube) -> None:
-    """Take the finalizer from versions that the route, as it was seen, no longer mirrors."""
+    """Take the finalizer from versions that the route, as it was seen, no longer names."""
     actual = world.route(turn)
-    kept = {*(httproutes.mirrors(actual) if actual else ()), *mirrored(turn, world)}
+    named = httproutes.named(actual) if actual else frozenset()
+    kept = {*named, *turn.rollout.served, *mirrored(turn, world)}
     for (namespace, version), obj in world.versions.items():
         if namespace == turn.namespace and version not in kept:
             _take_off(kube, obj, turn.name)
