@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import copy
 import random
+from importlib import resources
 from typing import Any
+
+import jsonschema_rs
+import yaml
 
 from turnout.controller.observing import World
 from turnout.controller.rollout import Rollout
 from turnout.errors import Conflict, NotFound, Unavailable
+
+_CRD = yaml.safe_load((resources.files("turnout.kube") / "crd" / "turnouts.yaml").read_text())
+_SCHEMA = _CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+_STATUS = jsonschema_rs.validator_for(_SCHEMA["properties"]["status"])
 
 
 def inferenceservice(name: str, *, ready: bool = True) -> dict[str, Any]:
@@ -75,6 +83,8 @@ class FakeKube:
         if wanted and obj["metadata"].get("resourceVersion") != wanted:
             raise Conflict("somebody was faster")
         _merge(obj, body)
+        if kind == "Turnout":
+            _STATUS.validate(obj.get("status", {}))
         if not status:
             self._version += 1
             obj["metadata"]["resourceVersion"] = str(self._version)

@@ -472,6 +472,9 @@ def test_the_verdict_names_the_predictions_that_it_rests_on() -> None:
 def test_a_shadow_is_compared_with_the_answers_in_pairs() -> None:
     stage = Stage("digits-v1", "digits-v9", challengers=("digits-v1",), shadows=["digits-v9"])
     pair = {"agree": True, "y": 1.0, "shadow_y": 1.0, "duration_us": 100, "shadow_duration_us": 200}
+    stage.tick()
+    nothing = {"pairs": 0, "labelled": 0, "evidence": {"worse": 1.0, "notWorse": 1.0}}
+    assert stage.status["shadows"] == [{"version": "digits-v9", "ready": True, **nothing}]
     stage.ledger.shadow_pairs = [pair] * 9 + [{**pair, "agree": False, "shadow_y": 0.0}]
     stage.tick()
     stage.controller = stage.another()

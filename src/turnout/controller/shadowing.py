@@ -93,18 +93,18 @@ def status(states: dict[str, Any], spec: TurnoutSpec, ready: frozenset[str]) -> 
         shadow = _load(states.get(version), spec, now_us=0)
         numbers = shadow.comparison.summary()
         ratio = math.exp(shadow.log_ratio / shadow.timed) if shadow.timed else None
-        found.append(
-            {
-                "version": version,
-                "ready": version in ready,
-                "pairs": numbers["answers"],
-                "disagreement": numbers["disagreement"],
-                "latencyRatio": ratio,
-                "labelled": numbers["pairs"],
-                "effect": numbers["effect"],
-                "evidence": numbers["evidence"],
-            }
-        )
+        known = {
+            "version": version,
+            "ready": version in ready,
+            "pairs": numbers["answers"],
+            "disagreement": numbers["disagreement"],
+            "latencyRatio": ratio,
+            "labelled": numbers["pairs"],
+            "effect": numbers["effect"],
+            "evidence": numbers["evidence"],
+        }
+        # An API server takes no null inside a list.
+        found.append({name: value for name, value in known.items() if value is not None})
     return found
 
 

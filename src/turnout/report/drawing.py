@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ _MARKED = {
 }
 _UNITS = ((172_800.0, 86_400.0, "days"), (7_200.0, 3_600.0, "hours"), (300.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 _BINS = 60
+_NEAR = 0.12  # of the axis: words of decisions closer than that stand below each other
+_HEIGHTS = (0.98, 0.74, 0.38, 0.14)
 _FEWEST = 5  # of a bin, for a quantile or a share to mean something
 
 
@@ -90,7 +93,7 @@ def _shares(axes: Any, report: Report, scale: _Scale) -> None:
     axes.stackplot(times, rows, labels=report.versions, colors=colours, step="post", alpha=0.85)
     axes.set_ylabel("share of\nrequests, %")
     axes.set_ylim(0, 100)
-    axes.legend(loc="center left", frameon=True, fontsize=8)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, frameon=False, fontsize=8)
 
 
 def _effects(axes: Any, report: Report, scale: _Scale) -> None:
@@ -115,7 +118,10 @@ def _effects(axes: Any, report: Report, scale: _Scale) -> None:
             va="center",
         )
     axes.set_ylabel(f"effect on {report.policy.metric},\nalways-valid interval")
-    axes.set_ylim(-1, 1)
+    # The first intervals say next to nothing; what they end in is what the eye is to measure.
+    ends = [max(abs(points[-1].low), abs(points[-1].high)) for points in report.effects.values() if points]
+    most = min(1.0, max(0.1, 1.5 * max(ends, default=1.0)))
+    axes.set_ylim(-most, most)
 
 
 def _delays(axes: Any, report: Report, scale: _Scale) -> None:
@@ -170,14 +176,17 @@ def _binned(points: Sequence[tuple[float, float]], scale: _Scale) -> list[tuple[
 def _marks(panels: Sequence[Any], report: Report, scale: _Scale) -> None:
     """Every decision on every panel; its words on the effect's, where it was made."""
     shown = [decision for decision in report.decisions if decision["action"] in _MARKED]
-    for number, decision in enumerate(shown):
+    near, before, level = _NEAR * scale.at(scale.end_us), -math.inf, 0
+    for decision in shown:
         word, colour = _MARKED[decision["action"]]
         place = scale.at(decision["time_us"])
+        level = (level + 1) % len(_HEIGHTS) if place - before < near else 0
+        before = place
         for axes in panels:
             axes.axvline(place, color=colour, linewidth=1, linestyle="--")
         panels[1].annotate(
             _words(decision, word),
-            (place, 0.98 if number % 2 == 0 else 0.22),
+            (place, _HEIGHTS[level]),
             xycoords=("data", "axes fraction"),
             xytext=(3, 0),
             textcoords="offset points",

@@ -61,7 +61,7 @@ def _decision(row: Mapping[str, Any]) -> dict[str, Any]:
         "effect": _number(evidence.get("effect"), signed=True),
         "interval": f"[{interval[0]:+.2f}, {interval[1]:+.2f}]" if interval else "",
         "spent": _spent(evidence.get("spent")),
-        "window": f"{window['first'][:8]} … {window['last'][:8]}" if window.get("first") else "",
+        "window": [window["first"], window["last"]] if window.get("first") else [],
     }
 
 
