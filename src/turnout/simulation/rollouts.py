@@ -57,6 +57,7 @@ class _View:
     is_not_worse: bool
     leans_to_rollback: bool
     reason: str = "outcome"
+    newest_us: int = 0  # evidence comes all the time: it is never too old
 
     @property
     def alarms(self) -> list[str]:
