@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -47,6 +48,10 @@ class LedgerProcess:
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1]) / 1024
+
+    def limit_files(self, size: int) -> None:
+        """No file may grow beyond this size, as on a disk that is full."""
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     def _end(self) -> int:
         code = self._process.wait(10)
