@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from tests.ledger.building import NOON, SECOND, Clock
-from turnout.ledger import gateway, gateway_log
+from turnout.ledger import gateway, tailing
 from turnout.ledger.gateway_log import GatewayLogTailer
 from turnout.ledger.schema import GATEWAY_LOGS, GATEWAY_REQUESTS
 from turnout.ledger.store import Store
@@ -171,7 +171,7 @@ def test_a_file_truncated_and_grown_beyond_is_begun_again(store: Store, path: Pa
 def test_many_lines_are_taken_in_portions_and_a_huge_one_whole(
     store: Store, path: Path, tailer: GatewayLogTailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_log, "_CHUNK", 256)
+    monkeypatch.setattr(tailing, "_CHUNK", 256)
     append(path, *(line(f"a{number}") for number in range(9)), line("huge", host="x" * 5000), line("b"))
     drain(tailer)
     assert sorted(stored(store)) == [*(f"a{number}" for number in range(9)), "b", "huge"]

@@ -67,14 +67,19 @@ def demo(
         bool, typer.Option("--no-gate", help="Switch the offline gate off for the second version.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="On the cluster that KUBECONFIG names, in .turnout/cluster-demo.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of the traffic; fresh when not given.")] = None,
     json: Json = False,
 ) -> None:
     """Tell the whole story on real data: train, canary, promote, roll back. State is kept in .turnout/demo."""
-    from turnout.demo import story
+    from turnout.demo import stages, story
 
     script = story.Script.of(first=first, second=second, gate=not no_gate, keep=keep, seed=seed)
-    told = story.tell(script, console=err if json else out)
+    home = settings.home()
+    place: stages.Place = stages.Cluster(home / "cluster-demo") if cluster else stages.Laptop(home / "demo")
+    told = story.tell(script, place=place, console=err if json else out)
     if json:
         print_json(told.result)
     if not told.ended_well:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -15,21 +13,21 @@ from typing import Any, Self
 from rich.console import Console
 
 from turnout import report as reports
-from turnout import runs, settings
+from turnout import runs
 from turnout.demo import checking, report, telling
 from turnout.demo.data import live_rows, write_digits
+from turnout.demo.stages import Place
 from turnout.demo.traffic import Target, Traffic
 from turnout.demo.watching import Watcher
-from turnout.embedded import lifecycle
 from turnout.errors import Failed
 from turnout.kube import client, discovery
 from turnout.ledger.client import LedgerClient
 
 __all__ = ["Script", "Told", "tell"]
 
-ENDPOINT = "digits"
 _EXAMPLES = Path(__file__).parent / "digits"
-_VERDICT_TIMEOUT_S = 120.0
+_NAME = "name: digits"
+_CHAMPION_TIMEOUT_S, _VERDICT_TIMEOUT_S = 60.0, 180.0
 _BUSY, _QUIET = 250.0, 30.0  # requests per second while a verdict is awaited, and while a model is trained
 
 
@@ -63,8 +61,9 @@ class Script:
 class Stage:
     """What the story knows while it is told."""
 
-    home: Path
+    place: Place
     console: Console
+    endpoint: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     records: list[runs.RunRecord] = field(default_factory=list)
 
@@ -88,52 +87,43 @@ class Told:
     result: Mapping[str, Any]
 
 
-def tell(script: Script, *, console: Console) -> Told:
-    """Play the script.
+def tell(script: Script, *, place: Place, console: Console) -> Told:
+    """Play the script there.
 
     Whatever happens, what was started is stopped (unless `keep`): a request to end is an interruption like Ctrl-C.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    home = settings.home() / "demo"
     began = time.monotonic()
-    stage = Stage(home, console)
-    # Steps, clients and controller find everything by this kubeconfig, never by one that the user has for a cluster.
-    os.environ.update({"TURNOUT_HOME": str(home), "KUBECONFIG": str(home / "kubeconfig")})
-    lifecycle.down(home)
-    shutil.rmtree(home, ignore_errors=True)
+    place.prepare()
     try:
-        told = _play(script, stage, began)
+        told = _play(script, Stage(place, console), began)
     except BaseException:
-        lifecycle.down(home)
+        place.end(keep=False, console=console)
         raise
-    if script.keep:
-        for name, url in lifecycle.status(home).urls.items():
-            console.print(f"{name:12} {url}", soft_wrap=True)
-        console.print(f"export TURNOUT_HOME={home} KUBECONFIG={home / 'kubeconfig'}", soft_wrap=True)
-    else:
-        lifecycle.down(home)
+    place.end(keep=script.keep, console=console)
     return told
 
 
 def _play(script: Script, stage: Stage, began: float) -> Told:
-    with stage.phase("up", "1. turnout up: the embedded engine"):
-        lifecycle.up(stage.home, gateway_port=0)
-        data = stage.home / "data"
+    with stage.phase("up", f"1. {stage.place.title}"):
+        stage.place.begin()
+        stage.endpoint = stage.place.endpoint()
+        data = stage.place.home / "data"
         write_digits(data / "data")
     kube = client.connect()
     addresses = discovery.discover(kube)
-    watcher = Watcher(kube, ENDPOINT)
+    watcher = Watcher(kube, stage.endpoint)
     watcher.start()
     target = Target(
         gateway_url=addresses.gateway_url,
-        host=f"{ENDPOINT}.{addresses.domain}",
-        model=ENDPOINT,
+        host=f"{stage.endpoint}.{addresses.domain}",
+        model=stage.endpoint,
         ledger_url=addresses.ledger_url,
         ledger_token=addresses.ledger_token,
     )
     with stage.phase("run_v1", f"2. turnout run {script.first.name}: the first version"):
         _run(script.first, stage, data, gate=True)
-        watcher.until(lambda s: bool(s.get("champion")), what="a first champion", timeout_s=30)
+        watcher.until(lambda s: bool(s.get("champion")), what="a first champion", timeout_s=_CHAMPION_TIMEOUT_S)
     traffic = Traffic(target, live_rows(data / "data"), rate=_QUIET, seed=script.seed)
     traffic.start()
     try:
@@ -152,8 +142,8 @@ def _play(script: Script, stage: Stage, began: float) -> Told:
         watcher.stop()
     with stage.phase("check", "7. every answered request is in the ledger exactly once"):
         ledger = LedgerClient(addresses.ledger_url, addresses.ledger_token)
-        audit = checking.decisions(ledger, ENDPOINT)
-        books = checking.books(ledger, ENDPOINT, traffic.tally)
+        audit = checking.decisions(ledger, stage.endpoint)
+        books = checking.books(ledger, stage.endpoint, traffic.tally)
     stage.seconds["total"] = round(time.monotonic() - began, 2)
     result = checking.result(
         records=stage.records,
@@ -163,12 +153,13 @@ def _play(script: Script, stage: Stage, began: float) -> Told:
         status=watcher.status,
         seconds=stage.seconds,
     )
-    checking.write(stage.home / "result.json", result)
-    page = report.write(stage.home, result, reports.gather(kube.get("Turnout", ENDPOINT, namespace="default"), ledger))
+    checking.write(stage.place.home / "result.json", result)
+    turnout = kube.get("Turnout", stage.endpoint, namespace="default")
+    page = report.write(stage.place.home, result, reports.gather(turnout, ledger))
     telling.table(result, stage.console)
-    telling.trace(result, stage.console, kube=kube, ledger=ledger)
-    stage.console.print(f"\nreport  {page}\nresult  {stage.home / 'result.json'}", soft_wrap=True)
-    return Told(telling.verdict(result, stage.console, expected=script.expected), result)
+    telling.trace(result, stage.console, endpoint=stage.endpoint, kube=kube, ledger=ledger)
+    stage.console.print(f"\nreport  {page}\nresult  {stage.place.home / 'result.json'}", soft_wrap=True)
+    return Told(telling.verdict(result, stage.console, expected=stage.endpoint if script.expected else ""), result)
 
 
 def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
@@ -176,12 +167,21 @@ def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
         if event.seconds is not None:
             stage.console.print(f"  {event.step:<24} {event.state:<10} {event.seconds:5.1f} s")
 
-    record = runs.execute(spec, namespace="default", gate=gate, data_root=data, progress=progress)
+    record = runs.execute(_named(spec, stage), namespace="default", gate=gate, data_root=data, progress=progress)
     stage.records.append(record)
     if record.failure is not None:
         step, sentence, log = record.failure
         raise Failed(f"run {record.id}: step {step} failed: {sentence}\n  its log: {log}")
     stage.console.print(f"  {record.outcome}", soft_wrap=True)
+
+
+def _named(spec: Path, stage: Stage) -> Path:
+    """The spec for this story's endpoint."""
+    if stage.endpoint == "digits":
+        return spec
+    copy = stage.place.home / "data" / spec.name
+    copy.write_text(spec.read_text(encoding="utf-8").replace(_NAME, f"name: {stage.endpoint}", 1), encoding="utf-8")
+    return copy
 
 
 def _await_verdict(stage: Stage, watcher: Watcher, traffic: Traffic) -> None:

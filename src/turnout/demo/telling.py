@@ -49,9 +49,9 @@ def table(result: Mapping[str, Any], console: Console) -> None:
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
 
 
-def trace(result: Mapping[str, Any], console: Console, *, kube: Kube, ledger: LedgerClient) -> None:
+def trace(result: Mapping[str, Any], console: Console, *, endpoint: str, kube: Kube, ledger: LedgerClient) -> None:
     """One prediction of the champion, back to its data."""
-    found = ledger.predictions(endpoint="digits", version=result["champion"], limit=1)["predictions"]
+    found = ledger.predictions(endpoint=endpoint, version=result["champion"], limit=1)["predictions"]
     if not found:
         return
     console.print(f"\n[bold]turnout trace {found[0]['id']}[/]")
@@ -60,8 +60,11 @@ def trace(result: Mapping[str, Any], console: Console, *, kube: Kube, ledger: Le
         console.print(f"  {row['what']:<12} {row['which']}  [dim]{row['detail']}[/]", soft_wrap=True)
 
 
-def verdict(result: Mapping[str, Any], console: Console, *, expected: bool) -> bool:
-    """Print what must hold and whether it does; returns whether all of it does."""
+def verdict(result: Mapping[str, Any], console: Console, *, expected: str) -> bool:
+    """Print what must hold and whether it does; returns whether all of it does.
+
+    `expected` is the endpoint of the story as it is written; empty for others, which may end otherwise.
+    """
     requests, books = result["requests"], result["ledger"]
     ended = {d["version"]: d["action"] for d in result["decisions"]}
     checks = {
@@ -70,8 +73,9 @@ def verdict(result: Mapping[str, Any], console: Console, *, expected: bool) -> b
         f"{books['duplicated']} are recorded twice": books["duplicated"] == 0,
     }
     if expected:
-        checks["digits-v2 was promoted"] = ended.get("digits-v2") == "promote" and result["champion"] == "digits-v2"
-        checks["digits-v3 was rolled back"] = ended.get("digits-v3") == "rollback"
+        second, third = f"{expected}-v2", f"{expected}-v3"
+        checks[f"{second} was promoted"] = ended.get(second) == "promote" and result["champion"] == second
+        checks[f"{third} was rolled back"] = ended.get(third) == "rollback"
     console.print("")
     for sentence, holds in checks.items():
         console.print(f"  {'[green]yes[/]' if holds else '[bold red]NO[/] '}  {sentence}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from turnout import settings
 from turnout.kube import client, discovery
 from turnout.ledger.client import LedgerClient
@@ -16,7 +18,8 @@ def artifacts_url() -> str:
     Raises:
         Unavailable: it is not set, and the API server does not answer.
     """
-    return settings.read("TURNOUT_ARTIFACTS_URL") or discovery.discover(client.connect()).artifacts_url
+    named = settings.read("TURNOUT_ARTIFACTS_URL")
+    return named or _discover().artifacts_url
 
 
 def open_books() -> Books:
@@ -25,5 +28,12 @@ def open_books() -> Books:
     Raises:
         Unavailable: the API server does not answer, or Turnout is not installed there.
     """
-    addresses = discovery.discover(client.connect())
+    addresses = _discover()
     return Books(LedgerClient(addresses.ledger_url, addresses.ledger_token), addresses.artifacts_url)
+
+
+def _discover() -> discovery.Addresses:
+    """The addresses, and in our environment what the artifact store wants: whatever reads it, reads it from there."""
+    kube = client.connect()
+    os.environ.update(discovery.object_store(kube))
+    return discovery.discover(kube)

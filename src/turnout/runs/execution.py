@@ -56,7 +56,7 @@ def execute(
         Unavailable: the engine does not answer; nothing is left of the run.
     """
     spec = specs.load(spec_path, data_root=data_root, deep=False)
-    _engine_answers()
+    environment = {**os.environ, **_engine_answers()}
     if not gate:
         spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
     parameters = {"namespace": namespace, "commit": _commit(spec_path)}
@@ -64,7 +64,7 @@ def execute(
     # Registration keeps the run's id with the version.
     record = replace(record, parameters={**parameters, "run": record.id})
     try:
-        with _driver(record, pipeline="training", environment=os.environ) as driver:
+        with _driver(record, pipeline="training", environment=environment) as driver:
             # Both take as long as the run's process takes to begin reading data, which changes nothing anywhere: the
             # engine is asked at once instead of after a minute of training, and what only scikit-learn knows of a spec.
             _engine_answers()
@@ -103,8 +103,8 @@ def _follow(driver: subprocess.Popen[str], progress: Callable[[Progress], None] 
     driver.wait()
 
 
-def _engine_answers() -> None:
-    """Whether the steps will find what they need.
+def _engine_answers() -> dict[str, str]:
+    """What the steps need in their environment, of an engine that answers.
 
     Raises:
         Unavailable: nobody answers where the Kubernetes API should be.
@@ -112,7 +112,9 @@ def _engine_answers() -> None:
     from turnout.kube import client, discovery
 
     try:
-        discovery.discover(client.connect())
+        kube = client.connect()
+        discovery.discover(kube)
+        return discovery.object_store(kube)
     except Unavailable as error:
         hint = "" if "turnout up" in str(error) else "; start it with `turnout up`"
         raise Unavailable(f"{error}{hint}") from error
