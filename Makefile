@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-serving images images-base images-load lock compile proto clean
+.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-serving images images-base images-load deploy cluster-demo lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,12 @@ images-base: ## Make a base image from Debian's packages, for `make images BASE=
 
 images-load: ## Put the images into the kind cluster (or LOADER="COMMAND" that takes archives)
 	TAG="$(TAG)" images/load.sh
+
+deploy: $(READY) ## Install or update Turnout on the cluster of KUBECONFIG (CONTEXT=, OVERLAY=)
+	$(BIN)/python -m cluster deploy
+
+cluster-demo: $(READY) ## Tell the whole story on the cluster of KUBECONFIG (KEEP=1 leaves what it made)
+	$(BIN)/python -m cluster demo $(if $(KEEP),--keep)
 
 bench-engine: $(READY) ## A hundred versions on one engine; table, bench/out/engine.json (6 minutes)
 	$(BIN)/python -m bench.engine

@@ -1,1 +1,1 @@
-"""A cluster from nothing: `make cluster`, `deploy`, `cluster-demo`, `cluster-down`. Clients of kubectl, kind and docker."""
+"""A cluster from nothing, for `make cluster` and its like: a client of kubectl, kind and docker, nothing else."""

@@ -7,7 +7,7 @@ import sys
 
 from cluster.tools import Problem
 
-_COMMANDS = ("deploy",)
+_COMMANDS = ("deploy", "demo")
 
 
 def main() -> int:
@@ -15,12 +15,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("command", choices=_COMMANDS)
     parser.add_argument("--overlay", default="", help="folder of manifests/overlays (default: by the context)")
+    parser.add_argument("--pipelines", choices=("local",), default="local", help="where the pipeline's steps run")
+    parser.add_argument("--keep", action="store_true", help="leave what the demo made")
     options = parser.parse_args()
     try:
         if options.command == "deploy":
             from cluster import deploying
 
             deploying.deploy(options.overlay)
+        elif options.command == "demo":
+            from cluster import demonstrating
+
+            return demonstrating.tell(pipelines=options.pipelines, keep=options.keep)
     except Problem as problem:
         print(f"cluster: {problem}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import care, secrets
-from cluster.tools import Problem, apply, exists, kubectl, output, run, say
+from cluster.tools import Problem, apply, apply_text, exists, kubectl, output, run, say
 
 __all__ = ["deploy"]
 
@@ -20,7 +20,6 @@ _NEEDED = {
     "clusterservingruntimes.serving.kserve.io": "KServe",
 }
 _WAIT_S = 300
-_GATEWAY_NAMESPACE = "envoy-gateway-system"
 
 
 def deploy(overlay: str = "", *, models: tuple[str, ...] = ("default",)) -> None:
@@ -39,12 +38,10 @@ def deploy(overlay: str = "", *, models: tuple[str, ...] = ("default",)) -> None
         secrets.check()
     else:
         secrets.make()
-    secrets.copy("turnout-ledger", _GATEWAY_NAMESPACE)
     say("  objects")
-    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=turnout", "--filename=-", stdin=rendered)
+    apply_text(rendered)
     for namespace in models:
         secrets.lend(namespace)
-        secrets.copy("turnout-ledger", namespace)
     _wait()
 
 

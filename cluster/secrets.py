@@ -75,11 +75,6 @@ def lend(namespace: str) -> None:
     apply(secret, account)
 
 
-def copy(name: str, namespace: str) -> None:
-    """The same Secret in another namespace: Pods can only mount their own namespace's."""
-    apply(_secret(name, _data(name) or {}, namespace=namespace))
-
-
 def _ensure(name: str, values: dict[str, str]) -> dict[str, str]:
     found = _data(name)
     if found is not None and all(key in found for key in values):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Problem", "apply", "exists", "kubectl", "output", "read", "run", "say"]
+__all__ = ["Problem", "apply", "apply_text", "exists", "kubectl", "output", "read", "run", "say"]
 
 
 class Problem(Exception):
@@ -66,15 +66,12 @@ def exists(kind: str, name: str, namespace: str = "") -> bool:
 
 def apply(*objects: dict[str, Any]) -> None:
     """Server-side apply. Through standard input: what is in a Secret is on no command line."""
-    items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-    kubectl(
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "--field-manager=turnout",
-        "--filename=-",
-        stdin=json.dumps(items),
-    )
+    apply_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+def apply_text(text: str) -> None:
+    """The same for YAML."""
+    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=turnout", "--filename=-", stdin=text)
 
 
 def _found(command: Sequence[str]) -> list[str]:

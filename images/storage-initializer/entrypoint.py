@@ -13,6 +13,6 @@ for folder in folders:
     os.makedirs(folder, exist_ok=True)
 try:
     Storage.download_files(uris, folders)
-except Exception as error:  # what a model could not be fetched for is the Pod's last word, as in KServe's own image
+except Exception as error:  # noqa: BLE001 - whatever it was is the Pod's last word, as in KServe's own image
     logger.error("Storage initialization failed: %s", error)
     sys.exit(1)

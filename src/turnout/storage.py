@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from turnout import resolving
 from turnout.errors import Failed, InputError, NotFound, Unavailable
 
 __all__ = ["FileLocation", "Location", "S3Location", "at", "is_url", "join"]
@@ -229,6 +230,7 @@ def _client(environment: Mapping[str, str] = os.environ) -> Any:
     from minio import Minio
     from minio.credentials import providers
 
+    resolving.teach()
     endpoint = urlsplit(environment.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com")
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=5, read=60),

@@ -95,6 +95,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
         ledger = LedgerClient(URL, TOKEN, transport=transport)
         monkeypatch.setattr(client, "connect", lambda: kube)
         monkeypatch.setattr(discovery, "discover", lambda _: addresses)
+        monkeypatch.setattr(discovery, "object_store", lambda _: {})
         monkeypatch.setattr("turnout.lineage.connecting.LedgerClient", lambda *_: ledger)
         yield Town(tmp_path, ledger, kube, clock)
     store.close()

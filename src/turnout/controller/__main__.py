@@ -92,7 +92,7 @@ def run(stop: threading.Event, arguments: argparse.Namespace) -> None:
     leadership = Leadership(kube, arguments.name, duration_s=arguments.lease)
     controller = Controller(
         kube,
-        LedgerClient(addresses.ledger_url, addresses.ledger_token),
+        LedgerClient(addresses.ledger_url, lambda: discovery.ledger_token(kube)),
         Aliases(addresses.mlflow_uri),
         Prober(HttpGateway(addresses.gateway_url)),
     )

@@ -159,7 +159,7 @@ def _play(script: Script, stage: Stage, began: float) -> Told:
     telling.table(result, stage.console)
     telling.trace(result, stage.console, endpoint=stage.endpoint, kube=kube, ledger=ledger)
     stage.console.print(f"\nreport  {page}\nresult  {stage.place.home / 'result.json'}", soft_wrap=True)
-    return Told(telling.verdict(result, stage.console, expected=stage.endpoint if script.expected else ""), result)
+    return Told(telling.verdict(result, stage.console, expected=script.expected), result)
 
 
 def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:

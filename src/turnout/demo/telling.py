@@ -60,11 +60,8 @@ def trace(result: Mapping[str, Any], console: Console, *, endpoint: str, kube: K
         console.print(f"  {row['what']:<12} {row['which']}  [dim]{row['detail']}[/]", soft_wrap=True)
 
 
-def verdict(result: Mapping[str, Any], console: Console, *, expected: str) -> bool:
-    """Print what must hold and whether it does; returns whether all of it does.
-
-    `expected` is the endpoint of the story as it is written; empty for others, which may end otherwise.
-    """
+def verdict(result: Mapping[str, Any], console: Console, *, expected: bool) -> bool:
+    """Print what must hold and whether it does; returns whether all of it does."""
     requests, books = result["requests"], result["ledger"]
     ended = {d["version"]: d["action"] for d in result["decisions"]}
     checks = {
@@ -73,7 +70,7 @@ def verdict(result: Mapping[str, Any], console: Console, *, expected: str) -> bo
         f"{books['duplicated']} are recorded twice": books["duplicated"] == 0,
     }
     if expected:
-        second, third = f"{expected}-v2", f"{expected}-v3"
+        _, second, third = (version["version"] for version in result["versions"])
         checks[f"{second} was promoted"] = ended.get(second) == "promote" and result["champion"] == second
         checks[f"{third} was rolled back"] = ended.get(third) == "rollback"
     console.print("")

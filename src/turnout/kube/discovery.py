@@ -19,6 +19,7 @@ __all__ = [
     "SYSTEM_NAMESPACE",
     "Addresses",
     "discover",
+    "ledger_token",
     "object_store",
 ]
 
@@ -55,7 +56,7 @@ def discover(kube: Kube) -> Addresses:
         gateway_url=settings.read("TURNOUT_GATEWAY_URL") or data.get("gatewayUrl", ""),
         domain=data.get("domain", "localhost"),
         ledger_url=settings.read("TURNOUT_LEDGER_URL") or data.get("ledgerUrl", ""),
-        ledger_token=_ledger_token(kube),
+        ledger_token=ledger_token(kube),
         mlflow_uri=settings.read("TURNOUT_MLFLOW_URI") or data.get("mlflowUri", ""),
         artifacts_url=settings.read("TURNOUT_ARTIFACTS_URL") or data.get("artifactsUrl", ""),
     )
@@ -84,7 +85,8 @@ def _configuration(kube: Kube) -> dict[str, str]:
         ) from error
 
 
-def _ledger_token(kube: Kube) -> str:
+def ledger_token(kube: Kube) -> str:
+    """The ledger's token as it is now: Kubernetes renews the one in a Pod's file."""
     file = settings.read("TURNOUT_LEDGER_TOKEN_FILE")
     if file:
         return Path(file).read_text().strip()

@@ -15,6 +15,8 @@ import uvicorn
 from turnout import settings
 from turnout.errors import Failed, InputError, TurnoutError
 from turnout.ledger import databases
+from turnout.ledger.api import accounts
+from turnout.ledger.api.accounts import Accounts
 from turnout.ledger.api.app import application
 from turnout.ledger.api.tokens import Tokens
 from turnout.ledger.gateway_log import GatewayLogTailer
@@ -59,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calls-per-s", type=float, default=5_000.0, help="calls that each token may make in a second; 0: no limit"
     )
+    parser.add_argument(
+        "--account",
+        action="append",
+        metavar="NAMESPACE/NAME=ROLES",
+        help="roles of a Kubernetes ServiceAccount; once given, every account's token for the audience"
+        f" {accounts.AUDIENCE} is taken, with the role events",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one and prints it")
     parser.add_argument("--token-file", type=Path, required=True, help="file with the token that callers must know")
@@ -76,6 +85,8 @@ def _serve(options: argparse.Namespace) -> None:
     database = _database(options.database)
     months = _months(options.keep_months)
     tokens = Tokens(_token(options.token_file), file=_tokens(options.tokens), calls_per_s=options.calls_per_s)
+    roles = accounts.parse_roles(options.account or [])
+    known = Accounts(accounts.kubernetes(), roles=roles) if options.account else None
     listener = _listen(options.host, options.port)
     store = Store(database)
     flush_us = options.gateway_flush_ms * 1_000
@@ -85,7 +96,7 @@ def _serve(options: argparse.Namespace) -> None:
     if months:
         helpers.append(Keeper(store, months=months))
     config = uvicorn.Config(
-        application(store, tokens=tokens),
+        application(store, tokens=tokens, accounts=known),
         loop="uvloop",
         http="httptools",
         ws="none",

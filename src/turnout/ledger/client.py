@@ -6,7 +6,7 @@ Answers are the JSON objects that the API documents, as plain dicts. Whatever go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -24,12 +24,15 @@ _ERRORS: dict[int, type[TurnoutError]] = {404: NotFound, 409: Conflict, 410: Not
 
 
 class LedgerClient:
-    """Speaks to one ledger at `base_url` with one token; keeps its connections open between calls."""
+    """Speaks to one ledger at `base_url` with one token; keeps its connections open between calls.
+
+    A token that is a function is asked for with every call: Kubernetes renews the tokens of ServiceAccounts.
+    """
 
     def __init__(
         self,
         base_url: str,
-        token: str,
+        token: str | Callable[[], str],
         *,
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
@@ -37,7 +40,7 @@ class LedgerClient:
         self._url = base_url.rstrip("/")
         self._http = httpx.Client(
             base_url=self._url,
-            headers={"authorization": f"Bearer {token}"},
+            auth=_Bearer(token),
             timeout=httpx.Timeout(timeout_s, connect=5.0),
             transport=transport,
             trust_env=False,  # the ledger is on loopback or in the cluster, never behind a proxy of the environment
@@ -334,6 +337,16 @@ class LedgerClient:
         if reply.status_code in _ERRORS:
             return _ERRORS[reply.status_code](message)
         return InputError(message) if reply.is_client_error else Unavailable(message)
+
+
+class _Bearer(httpx.Auth):
+    def __init__(self, token: str | Callable[[], str]) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        token = self._token if isinstance(self._token, str) else self._token()
+        request.headers["authorization"] = f"Bearer {token}"
+        yield request
 
 
 def _given(**fields: Any) -> Json:

@@ -32,6 +32,7 @@ __all__ = ["Follower", "main", "rotate"]
 _log = logging.getLogger("turnout.ledger.following")
 _EVENTS_AT_ONCE = 2_000
 _CHECK_S = 5.0
+_AGAIN_S = 0.5
 
 
 class Follower:
@@ -107,11 +108,14 @@ def main(arguments: list[str] | None = None) -> int:
         level=settings.read("TURNOUT_LOG_LEVEL"), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    note = options.file.with_name(f"{options.file.name}.place")
+    sink = Follower(options.ledger_url, token_file=options.token_file, log=options.log, note=note)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    note = options.file.with_name(f"{options.file.name}.place")
-    sink = Follower(options.ledger_url, token_file=options.token_file, log=options.log, note=note)
+    if options.end:
+        sink.end()
+        return 0
     tailer = Tailer(sink, options.file, log=options.log, flush_us=options.flush_ms * 1_000)
     tailer.start()
     while not stop.wait(_CHECK_S):
@@ -120,18 +124,24 @@ def main(arguments: list[str] | None = None) -> int:
     stop.clear()
     stop.wait(options.drain_s)
     tailer.stop()
-    return _finish(tailer, sink)
+    return _finish(tailer, sink, within_s=options.end_within_s)
 
 
-def _finish(tailer: Tailer, sink: Follower) -> int:
-    try:
-        while tailer.step():
-            pass
-        sink.end()
-    except (OSError, TurnoutError) as error:
-        print(f"turnout.ledger.following: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+def _finish(tailer: Tailer, sink: Follower, *, within_s: float) -> int:
+    """Ship the rest and end the log. A ledger that is away is waited for: evidence would wait for this log for ever."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            while tailer.step():
+                pass
+            sink.end()
+        except (OSError, TurnoutError) as error:
+            if time.monotonic() > deadline_s:
+                print(f"turnout.ledger.following: {type(error).__name__}: {error}", file=sys.stderr)
+                return 1
+            time.sleep(_AGAIN_S)
+        else:
+            return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,6 +155,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--admin-url", default="http://127.0.0.1:19000", help="Envoy's admin address")
     add("--rotate-bytes", type=int, default=64 * 1024 * 1024, help="a larger log is begun anew")
     add("--drain-s", type=float, default=0.0, help="seconds between SIGTERM and the last look")
+    add("--end-within-s", type=float, default=300.0, help="seconds to wait for a ledger that is away, at the end")
+    add("--end", action="store_true", help="only tell the ledger that LOG has ended: its Pod was lost with its node")
     return parser
 
 

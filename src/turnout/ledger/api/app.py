@@ -12,11 +12,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from turnout.errors import TurnoutError
 from turnout.ledger.api import openapi, parameters
+from turnout.ledger.api.accounts import Accounts
 from turnout.ledger.api.calls import Call
 from turnout.ledger.api.operations import OPERATIONS, Operation
 from turnout.ledger.api.problems import HANDLERS, problem
-from turnout.ledger.api.tokens import Tokens
+from turnout.ledger.api.tokens import Holder, Tokens
 from turnout.ledger.store import Store
 
 __all__ = ["application"]
@@ -24,8 +26,13 @@ __all__ = ["application"]
 _DOCUMENT = "/openapi.json"
 
 
-def application(store: Store, *, token: str = "", tokens: Tokens | None = None) -> ASGIApp:
-    """The ledger's API over a store: for the holders of `tokens`, or of the one `token` that may do everything."""
+def application(
+    store: Store, *, token: str = "", tokens: Tokens | None = None, accounts: Accounts | None = None
+) -> ASGIApp:
+    """The ledger's API over a store: for the holders of `tokens`, or of the one `token` that may do everything.
+
+    `accounts`: the ServiceAccounts of a cluster, for whoever has none of ours.
+    """
     by_path: dict[str, list[Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, []).append(operation)
@@ -35,9 +42,8 @@ def application(store: Store, *, token: str = "", tokens: Tokens | None = None) 
     ]
     routes.append(Route(_DOCUMENT, _describe, methods=["GET"]))
     open_paths = frozenset({_DOCUMENT} | {operation.path for operation in OPERATIONS if operation.is_open})
-    return _Door(
-        Starlette(routes=routes, exception_handlers=HANDLERS), tokens=tokens or Tokens(token), open_paths=open_paths
-    )
+    inside = Starlette(routes=routes, exception_handlers=HANDLERS)
+    return _Door(inside, tokens=tokens or Tokens(token), accounts=accounts, open_paths=open_paths)
 
 
 def _endpoint(store: Store, operations: list[Operation]) -> Callable[[Request], Awaitable[Response]]:
@@ -61,17 +67,22 @@ async def _describe(_: Request) -> Response:
 class _Door:
     """Lets nobody past without a token, not even to learn which paths there are, and nobody past their pace."""
 
-    def __init__(self, app: ASGIApp, *, tokens: Tokens, open_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, tokens: Tokens, accounts: Accounts | None, open_paths: frozenset[str]) -> None:
         self._app = app
         self._tokens = tokens
+        self._accounts = accounts
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._open_paths:
             await self._app(scope, receive, send)
             return
-        kind, _, token = _authorization(scope).partition(" ")
-        holder = self._tokens.holder(token) if kind.lower() == "bearer" else None
+        try:
+            holder = await self._holder(scope)
+        except TurnoutError as error:
+            refusal = problem(503, f"nobody can say whose token this is: {error}", headers={"retry-after": "1"})
+            await refusal(scope, receive, send)
+            return
         if holder is None:
             refusal = problem(401, "wanted a token of the ledger as Authorization: Bearer", headers=_CHALLENGE)
             await refusal(scope, receive, send)
@@ -82,6 +93,15 @@ class _Door:
         else:
             scope["state"] = {"holder": holder}
             await self._app(scope, receive, send)
+
+    async def _holder(self, scope: Scope) -> Holder | None:
+        kind, _, token = _authorization(scope).partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        holder = self._tokens.holder(token)
+        if holder is None and self._accounts is not None:
+            return await self._accounts.holder(token)
+        return holder
 
 
 def _authorization(scope: Scope) -> str:
