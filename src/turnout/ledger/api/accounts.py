@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from turnout.errors import InputError, TurnoutError
-from turnout.ledger.api.tokens import ROLES, Holder, digest
+from turnout.ledger.api.tokens import Holder
+from turnout.ledger.roles import ROLES, digest
 
 __all__ = ["AUDIENCE", "Accounts", "Reviewer", "kubernetes", "parse_roles"]
 
