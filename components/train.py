@@ -17,6 +17,8 @@ def train(
 ):
     """Search a candidate's grid by cross-validation and export the winner, to ONNX if that answers the same.
 
+    A candidate that fails leaves its reason instead, and the other candidates go on.
+
     Args:
         spec: The model spec, as text.
         candidate: Name of the candidate in the spec.
@@ -30,16 +32,23 @@ def train(
     from pathlib import Path
 
     from turnout import spec as specs
-    from turnout.steps.train import train as fit
+    from turnout.steps.train import Untrained, attempt
 
-    trained = fit(
+    trained = attempt(
         specs.loads(spec, deep=False),
         candidate=candidate,
         train=Path(train.path),
         test=Path(test.path),
         out=Path(model.path),
     )
+    model.metadata["candidate"] = candidate
+    if isinstance(trained, Untrained):
+        print(f"candidate {candidate} is left out: {trained.error}")
+        model.metadata["error"] = trained.error[:500]
+        return
     model.framework = trained.export.form
-    model.metadata.update(candidate=candidate, digest=trained.digest, cv_score=trained.score)
+    model.metadata.update(digest=trained.digest, cv_score=trained.score)
     metrics.log_metric("cv_score", trained.score)
     metrics.log_metric("cv_sd", trained.search.winner.sd)
+    metrics.log_metric("seconds", trained.seconds)
+    metrics.log_metric("memory_mb", trained.memory_mb)

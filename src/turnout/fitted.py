@@ -75,6 +75,7 @@ TRUSTED = frozenset(
         "sklearn.utils._metadata_requests.MetadataRequest",
         "sklearn.utils._metadata_requests.MethodMetadataRequest",
         "sklearn.utils.validation.check_array",
+        "turnout.dates.DateParts",
     }
 )
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sklearn.pipeline import Pipeline
+
 from tests.steps.learning import FOREST, LOGISTIC, numbers, spec_of, trained
 from turnout.steps import train_pipeline
+from turnout.steps.train_pipeline import Prepared
+
+
+def _built(candidate: dict[str, object], *, seed: int = 3, **kinds: Prepared) -> Pipeline:
+    """The pipeline of a candidate for columns of these kinds."""
+    return train_pipeline.build(spec_of(candidate).candidates[0], kinds, columns=list(kinds), seed=seed)
 
 
 def _steps(candidate: dict[str, object]) -> list[str]:
-    spec = spec_of(candidate)
-    pipeline = train_pipeline.build(spec.candidates[0], numeric=[0, 1], categorical=[], seed=3)
-    prepare = dict(pipeline.steps).get("prepare")
+    prepare = dict(_built(candidate, a="numeric", b="numeric").steps).get("prepare")
     return [name for name, _ in prepare.steps] if prepare is not None else []
 
 
@@ -33,19 +39,18 @@ def test_the_steps_of_the_spec_replace_the_default() -> None:
 
 
 def test_words_are_encoded_beside_the_numbers() -> None:
-    spec = spec_of(LOGISTIC)
-    pipeline = train_pipeline.build(spec.candidates[0], numeric=[0], categorical=[1], seed=3)
+    pipeline = _built(LOGISTIC, a="numeric", b="categorical")
     assert [name for name, _, _ in pipeline.named_steps["prepare"].transformers] == ["numeric", "categorical"]
 
 
 def test_what_draws_random_numbers_gets_the_seed_of_the_spec() -> None:
-    pipeline = train_pipeline.build(spec_of(FOREST).candidates[0], numeric=[0], categorical=[], seed=11)
+    pipeline = _built(FOREST, a="numeric", seed=11)
     assert pipeline.named_steps["model"].random_state == 11
 
 
 def test_a_seed_in_the_spec_wins() -> None:
     candidate = {**FOREST, "parameters": {"random_state": 5}}
-    pipeline = train_pipeline.build(spec_of(candidate).candidates[0], numeric=[0], categorical=[], seed=11)
+    pipeline = _built(candidate, a="numeric", seed=11)
     assert pipeline.named_steps["model"].random_state == 5
 
 

@@ -19,7 +19,7 @@ from turnout import runs, storage
 from turnout import spec as specs
 from turnout.errors import Failed, ModelError, NotFound
 from turnout.runs import Progress, RunRecord, StepRecord
-from turnout.steps import artifact, parts, provenance
+from turnout.steps import artifact, evaluate, parts, provenance
 from turnout.steps.provenance import Provenance
 
 __all__ = ["Compared", "Reproduction", "compare", "reproduce"]
@@ -136,15 +136,22 @@ def _steps(origin: Provenance, record: RunRecord, chosen: Mapping[str, Any]) -> 
 
 
 def _chosen(record: RunRecord) -> dict[str, Any]:
-    """The candidate that evaluation would take: the best cross-validated score."""
-    return max(_trained(record).values(), key=lambda facts: float(facts["score"]))
+    """The candidate that evaluation would take.
+
+    Raises:
+        Failed: there is none.
+    """
+    found = _trained(record)
+    if not found:
+        raise Failed("none of the candidates could be trained again")
+    return max(found.values(), key=evaluate.worth)
 
 
 def _trained(record: RunRecord) -> dict[str, dict[str, Any]]:
     """What each training step wrote about itself, by candidate, in the order of the spec."""
     folders = [Path(step.artifacts["model"]["uri"]) for step in record.steps if step.task == "train"]
     found = [orjson.loads((folder / artifact.SEARCH).read_bytes()) | {"folder": str(folder)} for folder in folders]
-    return {facts["candidate"]: facts for facts in found}
+    return {facts["candidate"]: facts for facts in found if "error" not in facts}
 
 
 def _step(record: RunRecord, task: str) -> StepRecord:

@@ -2,6 +2,7 @@
 
     fields       the kinds of value
     data         the types of sources, checks and split
+    learning     the types of features, candidates and their search
     model        the types of everything else
     text         YAML with the line of every value
     rules        mistakes between fields
@@ -14,17 +15,16 @@ Importing this package imports no scikit-learn.
 from __future__ import annotations
 
 from turnout.spec.data import Checks, Column, ColumnType, Source, Split
+from turnout.spec.learning import Candidate, FeatureKind, Features, Range, Search, Step
 from turnout.spec.loading import json_schema, load, loads
 from turnout.spec.model import (
     PREDICTION_KEY,
     ROW_KEY,
-    Candidate,
     ChampionGate,
     Gates,
     ModelSpec,
     ReplayGate,
     Serving,
-    Step,
     Task,
 )
 
@@ -36,9 +36,13 @@ __all__ = [
     "Checks",
     "Column",
     "ColumnType",
+    "FeatureKind",
+    "Features",
     "Gates",
     "ModelSpec",
+    "Range",
     "ReplayGate",
+    "Search",
     "Serving",
     "Source",
     "Split",

@@ -116,7 +116,9 @@ def _parameters(found: Any, block: dict[str, Any], path: Path) -> Iterator[Probl
     known = {name: p for name, p in inspect.signature(found).parameters.items() if p.kind is not p.VAR_KEYWORD}
     for field, given in (("parameters", parameters), ("grid", grid)):
         for name in given:
-            if name not in known:
+            if field == "grid" and "." in str(name):
+                yield from _of_step(str(name), block, (*path, "grid", name))
+            elif name not in known:
                 near = did_you_mean(str(name), list(known))
                 yield Problem((*path, field, name), f"{found.__name__} has no parameter '{name}'{near}")
     for name in known:
@@ -129,6 +131,22 @@ def _parameters(found: Any, block: dict[str, Any], path: Path) -> Iterator[Probl
     for name, values in grid.items():
         for index, value in enumerate(items(values)):
             yield from _value(found, name, value, (*path, "grid", name, index), known)
+
+
+def _of_step(name: str, block: dict[str, Any], path: Path) -> Iterator[Problem]:
+    """Whether `step2.k` is a parameter of the second preprocessing step."""
+    step, _, parameter = name.partition(".")
+    steps = [mapping(item) for item in items(block.get("preprocess"))]
+    names = [f"step{number}" for number in range(1, len(steps) + 1)]
+    if step not in names:
+        yield Problem(path, f"there is no preprocessing step '{step}'; there are {', '.join(names) or 'none'}")
+        return
+    use = steps[names.index(step)].get("use")
+    if not isinstance(use, str) or not _allowed(use, TRANSFORMER_MODULES):
+        return
+    known = list(inspect.signature(find(use)).parameters)
+    if parameter not in known:
+        yield Problem(path, f"{use.rpartition('.')[2]} has no parameter '{parameter}'{did_you_mean(parameter, known)}")
 
 
 def _value(found: Any, name: str, value: Any, path: Path, known: dict[str, Any]) -> Iterator[Problem]:

@@ -11,19 +11,18 @@ from pydantic import Field
 from turnout.spec import text
 from turnout.spec.data import Checks, Source, Split
 from turnout.spec.fields import Block, Flag, Name, Number, Share, Text, Whole, matches
+from turnout.spec.learning import Candidate, Features, Search
 
 __all__ = [
     "CLASSIFICATION_METRICS",
     "PREDICTION_KEY",
     "REGRESSION_METRICS",
     "ROW_KEY",
-    "Candidate",
     "ChampionGate",
     "Gates",
     "ModelSpec",
     "ReplayGate",
     "Serving",
-    "Step",
     "Task",
 ]
 
@@ -48,25 +47,6 @@ RegressionMetric = Literal[
 Metric = Literal[ClassificationMetric, RegressionMetric]
 CLASSIFICATION_METRICS: tuple[str, ...] = get_args(ClassificationMetric)
 REGRESSION_METRICS: tuple[str, ...] = get_args(RegressionMetric)
-
-
-class Step(Block):
-    """One preprocessing step, a scikit-learn transformer."""
-
-    use: Text
-    parameters: dict[Text, Any] = Field(default={})
-
-
-class Candidate(Block):
-    """One estimator family with its grid."""
-
-    name: Name
-    estimator: Text
-    parameters: dict[Text, Any] = Field(default={})
-    preprocess: tuple[Step, ...] | None = Field(
-        default=None, description="Absent: a default by column type; []: nothing."
-    )
-    grid: dict[Text, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default={})
 
 
 class ChampionGate(Block):
@@ -120,7 +100,9 @@ class ModelSpec(Block):
     drop: tuple[Text, ...] = Field(default=(), description="Columns (or patterns) that no model may see.")
     checks: Checks = Checks()
     split: Split = Split()
+    features: Features = Features()
     candidates: tuple[Candidate, ...] = Field(min_length=1)
+    search: Search = Search()
     folds: Annotated[Whole, Field(ge=2, le=50)] = 5
     metric: Metric = Field(default_factory=_metric_of)
     gates: Gates = Gates()
@@ -160,7 +142,7 @@ class ModelSpec(Block):
 
     def learning(self) -> dict[str, Any]:
         """What of the spec decides which model comes out of a snapshot; the snapshot stands for the sources."""
-        chosen = {"time", "label", "task", "drop", "split", "candidates", "folds", "metric"}
+        chosen = {"time", "label", "task", "drop", "split", "features", "candidates", "search", "folds", "metric"}
         return {"keys": list(self.key_columns), **self.model_dump(mode="json", include=chosen)}
 
     def dump(self) -> str:

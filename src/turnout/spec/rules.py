@@ -42,6 +42,7 @@ def check(data: dict[str, Any]) -> Iterator[Problem]:
     yield from _metric(data)
     yield from _split(data)
     yield from _time(data)
+    yield from _search(data)
     for name, rule in mapping(mapping(data.get("checks")).get("columns")).items():
         yield from _column(("checks", "columns", name), mapping(rule))
 
@@ -202,6 +203,23 @@ def _split(data: dict[str, Any]) -> Iterator[Problem]:
         yield Problem(("split", "by"), f"only a split by 'group' looks at a column; this one is '{method or 'random'}'")
     if by is not None and by == data.get("label"):
         yield Problem(("split", "by"), f"'{by}' is the label; no part would know the classes of the other")
+
+
+def _search(data: dict[str, Any]) -> Iterator[Problem]:
+    method = mapping(data.get("search")).get("method", "grid")
+    for index, candidate in enumerate(items(data.get("candidates"))):
+        for name, values in mapping(mapping(candidate).get("grid")).items():
+            path: Path = ("candidates", index, "grid", name)
+            low, high = mapping(values).get("low"), mapping(values).get("high")
+            if isinstance(values, dict) and method != "random":
+                yield Problem(path, f"only a random search draws from a range, not '{method}'; list values")
+            if isinstance(low, int | float) and isinstance(high, int | float):
+                if low >= high:
+                    yield Problem((*path, "low"), f"low {low} is not below high {high}")
+                elif low <= 0 and mapping(values).get("log"):
+                    yield Problem((*path, "low"), "a logarithmic range begins above 0")
+    if mapping(data.get("search")).get("points") is not None and method != "random":
+        yield Problem(("search", "points"), f"only a random search is told how many points to try, not '{method}'")
 
 
 def _time(data: dict[str, Any]) -> Iterator[Problem]:

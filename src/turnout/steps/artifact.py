@@ -25,6 +25,7 @@ __all__ = [
     "ONNX",
     "SEARCH",
     "SKOPS",
+    "UNFITTED",
     "Manifest",
     "Model",
     "Predictions",
@@ -42,8 +43,8 @@ __all__ = [
 MANIFEST = "model.json"
 ONNX = "model.onnx"
 SKOPS = "model.skops"
-SEARCH, EVALUATION = "search.json", "evaluation.json"
-"""Beside the artifact, not part of it: how it was found and what it is worth."""
+SEARCH, EVALUATION, UNFITTED = "search.json", "evaluation.json", "unfitted.skops"
+"""Beside the artifact, not part of it: how it was found, what it is worth, and the pipeline before it learned."""
 _FORMAT = 1
 
 _Run = Callable[[Sequence[str], Mapping[str, Array]], list[Array]]

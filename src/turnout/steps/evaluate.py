@@ -29,7 +29,7 @@ from turnout.steps.logged import OpenBooks
 from turnout.steps.parts import Array, Part
 from turnout.steps.replay import Replay
 
-__all__ = ["ClassScore", "Evaluation", "Slice", "Tried", "evaluate", "take"]
+__all__ = ["ClassScore", "Evaluation", "Slice", "Tried", "Untried", "evaluate", "take", "worth"]
 
 _SHARES = frozenset({"accuracy"})
 _OF_PROBABILITIES = frozenset({"neg_log_loss", "roc_auc", "roc_auc_ovr"})
@@ -55,9 +55,22 @@ class Tried:
         return float(self.facts["score"])
 
     @property
+    def worth(self) -> float:
+        """What candidates are chosen by."""
+        return worth(self.facts)
+
+    @property
     def given(self) -> dict[str, Any]:
         """What a repetition of its training must give again."""
         return {"digest": self.facts["digest"], "score": self.score}
+
+
+@dataclass(frozen=True)
+class Untried:
+    """A candidate of which nothing came."""
+
+    name: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,7 @@ class Evaluation:
     incomparable: str = ""
     replayed: Replay | None = None
     leaks: tuple[Leak, ...] = ()
+    failed: tuple[Untried, ...] = ()
 
     def logged(self) -> dict[str, float]:
         """What a tracking system shows as numbers."""
@@ -130,11 +144,11 @@ def evaluate(
 
     Raises:
         ModelError: an artifact is not what its manifest says.
-        Failed: the metric needs what the estimator cannot give.
+        Failed: no candidate could be trained, or the metric needs what the estimator cannot give.
         Unavailable: requests are to be replayed, and the ledger does not answer.
     """
-    tried = tuple(_read(folder) for folder in models)
-    best = max(tried, key=lambda item: item.score)
+    tried, failed = _read(models)
+    best = max(tried, key=lambda item: item.worth)
     part = parts.read(test, spec=spec)
     model = artifact.load(best.folder)
     answers = _ask(model, part)
@@ -169,7 +183,13 @@ def evaluate(
         incomparable=incomparable,
         replayed=replayed,
         leaks=leaks,
+        failed=failed,
     )
+
+
+def worth(search: Mapping[str, Any]) -> float:
+    """What candidates are chosen by, out of a search.json: the nested score where there is one."""
+    return float(search["worth"])
 
 
 def take(evaluation: Evaluation, *, to: Path) -> None:
@@ -178,6 +198,7 @@ def take(evaluation: Evaluation, *, to: Path) -> None:
     comparison = asdict(evaluation.comparison) if evaluation.comparison else None
     content = {
         "candidate": evaluation.best.name,
+        "failed": {one.name: one.error for one in evaluation.failed},
         "candidates": {tried.name: tried.given for tried in evaluation.tried},
         "metric": evaluation.metric,
         "rows": evaluation.rows,
@@ -206,8 +227,14 @@ def _replayed(
     )
 
 
-def _read(folder: Path) -> Tried:
-    return Tried(folder=folder, facts=orjson.loads((folder / artifact.SEARCH).read_bytes()))
+def _read(folders: Sequence[Path]) -> tuple[tuple[Tried, ...], tuple[Untried, ...]]:
+    """The candidates of which something came, and the others."""
+    found = [(folder, orjson.loads((folder / artifact.SEARCH).read_bytes())) for folder in folders]
+    tried = tuple(Tried(folder, facts) for folder, facts in found if "error" not in facts)
+    failed = tuple(Untried(facts["candidate"], facts["error"]) for _, facts in found if "error" in facts)
+    if not tried:
+        raise Failed("\n".join(("no candidate could be trained", *(f"  {one.name}: {one.error}" for one in failed))))
+    return tried, failed
 
 
 def _ask(model: Model, part: Part) -> Answers:

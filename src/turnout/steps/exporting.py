@@ -29,6 +29,7 @@ from turnout.steps.train_parity import Parity
 __all__ = ["Export", "export", "frame"]
 
 _PRECISIONS = ("FP32", "FP64")
+_DATATYPES = {np.dtype(object): "BYTES", np.dtype(np.float64): "FP64"}
 _ROWS = 2000  # of the training part: enough to meet every branch, few enough for an estimator that compares pairs
 
 
@@ -169,11 +170,11 @@ def _write_manifest(
 
 
 def _inputs(features: Mapping[str, Array], precision: str) -> tuple[Tensor, ...]:
-    """One block for a table of numbers, else one input per column, because a tensor holds one type."""
-    if all(values.dtype != object for values in features.values()):
+    """One block for a table of numbers, else one input per column, because a tensor holds one type; a time is FP64."""
+    if all(values.dtype == np.float32 for values in features.values()):
         return (Tensor(name="input-0", onnx="X", datatype=precision, shape=(-1, len(features))),)
     return tuple(
-        Tensor(name=name, onnx=f"x{index}", datatype="BYTES" if values.dtype == object else precision, shape=(-1, 1))
+        Tensor(name=name, onnx=f"x{index}", datatype=_DATATYPES.get(values.dtype, precision), shape=(-1, 1))
         for index, (name, values) in enumerate(features.items())
     )
 

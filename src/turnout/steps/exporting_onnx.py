@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from skl2onnx import convert_sklearn
@@ -16,6 +17,7 @@ from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
+from turnout.steps import exporting_dates
 from turnout.steps.artifact import Tensor
 from turnout.steps.parts import Array
 
@@ -24,6 +26,7 @@ __all__ = ["Refused", "Unknown", "convert", "outputs", "running"]
 # The wheel comes with telemetry switched on; what is served here is nobody else's business.
 onnxruntime.disable_telemetry_events()
 
+exporting_dates.register()
 _RUNTIME_REFUSALS = (
     ort.EPFail,
     ort.Fail,
@@ -71,6 +74,7 @@ def convert(fitted: Pipeline, inputs: Sequence[Tensor]) -> bytes:
     except Exception as error:  # one converter per estimator, each raising what occurred to its author
         raise Refused(_first_line(error)) from error
     del converted.graph.output[len(_output_names(fitted)) :]
+    _without_locale(converted.graph)
     # They come out of a set.
     converted.opset_import.sort(key=lambda opset: opset.domain)
     return bytes(converted.SerializeToString(deterministic=True))
@@ -123,6 +127,15 @@ def _converted(fitted: Pipeline, types: Sequence[Any]) -> Any:
         with suppress(NameError):  # how skl2onnx says that there is no such option
             return convert_sklearn(fitted, name="turnout", initial_types=types, options={id(model): options})
     return convert_sklearn(fitted, name="turnout", initial_types=types)
+
+
+def _without_locale(graph: Any) -> None:
+    """Let words be lowered everywhere alike: the converter asks for en_US, which a small image need not have."""
+    for node in graph.node:
+        if node.op_type == "StringNormalizer":
+            kept = [attribute for attribute in node.attribute if attribute.name != "locale"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, onnx.helper.make_attribute("locale", "C.UTF-8")])
 
 
 def _output_names(fitted: Pipeline) -> list[str]:

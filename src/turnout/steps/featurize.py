@@ -84,14 +84,12 @@ def _label_suits(label: Any, spec: ModelSpec) -> None:
 
 
 def _learnable(table: Any, spec: ModelSpec) -> Any:
-    """Features as numbers and words only: flags become 0 and 1; a whole number that may be missing becomes a float."""
+    """Features as numbers, times and words: flags become 0 and 1; a whole number that may be missing a float."""
     columns, features = {}, 0
     for name in table.column_names:
         column, kind = table.column(name), logical.kind_of(table.column(name).type)
         if name not in spec.hidden and not spec.dropped(name):
             features += 1
-            if kind == "datetime":
-                raise DataError(f"column {name} holds times, and no model takes those as they are; add it to drop")
             if kind == "bool":
                 column = pc.cast(column, pa.int64())
             if kind in {"bool", "int"} and column.null_count:

@@ -1,6 +1,7 @@
 """The training and the test part as a model sees them: columns by name, in the types that a request carries.
 
-Numbers are FP32 (missing: NaN) and words are text (missing: ""), in training, in evaluation and in serving alike, so
+Numbers are FP32 (missing: NaN), times are FP64 (seconds since 1970; FP32 would round them to two minutes) and words are
+text (missing: ""), in training, in evaluation and in serving alike, so
 that no model learns from a precision or a marker that its requests cannot have. Read without pandas: two of the steps
 that need this never import it.
 """
@@ -46,11 +47,6 @@ class Part:
     def categorical(self) -> tuple[str, ...]:
         """The columns that hold words."""
         return tuple(name for name, values in self.features.items() if values.dtype == object)
-
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """The columns that hold numbers."""
-        return tuple(name for name, values in self.features.items() if values.dtype != object)
 
 
 def read(path: Path, *, spec: ModelSpec) -> Part:
@@ -111,9 +107,11 @@ def _feature(name: str, column: pa.ChunkedArray) -> Array:
     if pa.types.is_boolean(kind) or _is_number(kind) or pa.types.is_null(kind):
         # By way of FP64: Arrow refuses to round a large whole number to FP32 in one step.
         return _numbers(column, pa.float64()).astype(np.float32)
+    if pa.types.is_timestamp(kind):
+        return _numbers(pc.cast(pc.cast(column, pa.timestamp("us", tz="UTC")), pa.int64()), pa.float64()) / 1e6
     if _is_text(kind):
         return np.asarray(_text(column), dtype=object)
-    raise DataError(f"column '{name}' holds {kind}: neither numbers nor words; name it under `drop` in model.yaml")
+    raise DataError(f"column '{name}' holds {kind}: neither numbers, times nor words; add it to `drop`")
 
 
 def _numbers(column: pa.ChunkedArray, kind: pa.DataType) -> Array:

@@ -43,7 +43,7 @@ __all__ = [
 
 _FORMAT = 1
 # What of our own code decides which model comes out of a snapshot and a spec.
-_LEARNING = ("fitted.py", "spec", "steps")
+_LEARNING = ("dates.py", "fitted.py", "spec", "steps")
 
 
 @dataclass(frozen=True)

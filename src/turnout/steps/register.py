@@ -78,7 +78,11 @@ def register(
         mlflow_run,
         parameters=_parameters(spec, facts),
         metrics=_metrics(facts),
-        files=(report, best / artifact.SEARCH, best / artifact.EVALUATION, lineage.snapshot / "snapshot.json"),
+        files=(
+            report,
+            *(best / name for name in (artifact.SEARCH, artifact.EVALUATION, artifact.UNFITTED)),
+            lineage.snapshot / "snapshot.json",
+        ),
     )
     models = storage.join(artifacts_url, "models", spec.name)
     number = registry.version(lineage.run, mlflow_run=mlflow_run, folder=models, description=facts["gate"]["reason"])

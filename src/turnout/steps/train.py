@@ -1,8 +1,14 @@
-"""Train: one candidate, from its grid to a checked artifact."""
+"""Train: one candidate, from its grid to a checked artifact, or to the reason why there is none.
+
+Beside the artifact lie search.json (what was tried and what came out) and unfitted.skops (the pipeline before it
+learned), so that a search can be gone on with in another process; `load` reads all of it.
+"""
 
 from __future__ import annotations
 
+import resource
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,13 +16,16 @@ from typing import Any
 
 import orjson
 
+from turnout import fitted as fitted_models
+from turnout.errors import TurnoutError
+from turnout.fitted import Fitted
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, exporting, parts, train_pipeline, train_search
+from turnout.steps import artifact, exporting, exporting_skops, parts, train_pipeline, train_search
 from turnout.steps.exporting import Export
 from turnout.steps.parts import Part
 from turnout.steps.train_search import Search
 
-__all__ = ["Trained", "train"]
+__all__ = ["Saved", "Trained", "Untrained", "attempt", "load", "train"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +37,56 @@ class Trained:
     search: Search
     export: Export
     seconds: float
+    memory_mb: float
 
     @property
     def score(self) -> float:
         """The mean cross-validated score of the winning point."""
         return self.search.winner.mean
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """A candidate of which nothing came, and why."""
+
+    candidate: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A search as it was kept: the fitted and the unfitted pipeline, and what search.json says."""
+
+    fitted: Fitted
+    unfitted: Any
+    search: Mapping[str, Any]
+
+
+def load(folder: Path) -> Saved:
+    """What `train` left in a folder.
+
+    Raises:
+        ModelError: a file is altered, or holds types that nobody vouches for.
+    """
+    artifact.read(folder)
+    return Saved(
+        fitted=fitted_models.load(folder / artifact.SKOPS),
+        unfitted=fitted_models.load(folder / artifact.UNFITTED).estimator,
+        search=orjson.loads((folder / artifact.SEARCH).read_bytes()),
+    )
+
+
+def attempt(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path) -> Trained | Untrained:
+    """`train`; a candidate that fails is written down with its reason, and the others go on."""
+    try:
+        return _trained(spec, candidate=candidate, train=train, test=test, out=out)
+    except Exception as error:  # noqa: BLE001 - an estimator is somebody's choice, and may raise whatever it likes
+        said = str(error) if isinstance(error, TurnoutError) else f"{type(error).__name__}: {error}"
+        traceback.print_exc()
+        out.mkdir(parents=True, exist_ok=True)
+        content = {"candidate": candidate, "estimator": spec.candidate(candidate).estimator, "error": said}
+        (out / artifact.SEARCH).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        return Untrained(candidate, said)
 
 
 def train(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path) -> Trained:
@@ -44,9 +98,15 @@ def train(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path
         DataError: the training part cannot be learned from.
         Failed: scikit-learn refuses, or the model can be served neither by ONNX nor from skops.
     """
+    return _trained(spec, candidate=candidate, train=train, test=test, out=out)
+
+
+def _trained(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path) -> Trained:
     began = time.perf_counter()
     part = parts.read(train, spec=spec)
-    fitted, search = _fit(part, spec=spec, candidate=candidate)
+    pipeline, fitted, search = _fit(part, spec=spec, candidate=candidate)
+    if search.failed:
+        print(f"{search.failed} of {len(search.points)} points of the grid could not be fitted")
     checks = (part.features, parts.read(test, spec=spec).features)
     export = exporting.export(fitted, checks=checks, task=spec.task, folder=out)
     if export.note:
@@ -57,21 +117,20 @@ def train(spec: ModelSpec, *, candidate: str, train: Path, test: Path, out: Path
         search=search,
         export=export,
         seconds=time.perf_counter() - began,
+        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
+    (out / artifact.UNFITTED).write_bytes(exporting_skops.dumps(pipeline))
     learned = {"train": artifact.digest(train), "test": artifact.digest(test)}
     _write_search(out / artifact.SEARCH, trained, spec=spec, rows=part.rows, parts=learned)
     return trained
 
 
-def _fit(part: Part, *, spec: ModelSpec, candidate: str) -> tuple[Any, Search]:
-    columns = list(part.features)
-    pipeline = train_pipeline.build(
-        spec.candidate(candidate),
-        numeric=[columns.index(name) for name in part.numeric],
-        categorical=[columns.index(name) for name in part.categorical],
-        seed=spec.split.seed,
-    )
-    return train_search.search(
+def _fit(part: Part, *, spec: ModelSpec, candidate: str) -> tuple[Any, Any, Search]:
+    """The unfitted pipeline, the fitted one, and the search."""
+    wanted = spec.candidate(candidate)
+    found = train_pipeline.kinds(part.features, spec.features, wanted)
+    pipeline = train_pipeline.build(wanted, found, columns=list(part.features), seed=spec.split.seed)
+    return pipeline, *train_search.search(
         pipeline, exporting.frame(part.features), part.label, spec=spec, candidate=candidate, groups=part.groups
     )
 
@@ -90,6 +149,11 @@ def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int, p
         "sd": winner.sd,
         "parameters": {**candidate.parameters, **winner.parameters},
         "best": trained.search.best,
+        "nested": list(trained.search.nested),
+        "worth": trained.search.worth,
+        "search": spec.search.model_dump(mode="json"),
+        "grid": candidate.model_dump(mode="json")["grid"],
+        "memory_mb": trained.memory_mb,
         "points": [asdict(point) for point in trained.search.points],
         "parity": asdict(trained.export.parity),
         "served": {"form": trained.export.form, "precision": trained.export.precision, "note": trained.export.note},

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - that is how scikit-learn gives it out
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    HalvingGridSearchCV,
     KFold,
+    RandomizedSearchCV,
     StratifiedGroupKFold,
     StratifiedKFold,
     TimeSeriesSplit,
@@ -43,15 +50,29 @@ class Point:
 
 @dataclass(frozen=True)
 class Search:
-    """Every point that was tried, and which one won."""
+    """Every point that was tried, and which one won.
+
+    `nested` are the scores of the whole search on rows that it never saw, one for each outer fold.
+    """
 
     points: tuple[Point, ...]
     best: int
+    nested: tuple[float, ...] = ()
 
     @property
     def winner(self) -> Point:
         """The point that was fitted again on all rows."""
         return self.points[self.best]
+
+    @property
+    def worth(self) -> float:
+        """What candidates are compared by: the nested mean where there is one, else the winner's."""
+        return float(np.mean(self.nested)) if self.nested else self.winner.mean
+
+    @property
+    def failed(self) -> int:
+        """How many points could not be fitted in every fold."""
+        return sum(not np.isfinite(point.mean) for point in self.points)
 
 
 def search(
@@ -71,36 +92,85 @@ def search(
         Failed: scikit-learn refused, or no point has a score.
     """
     _enough_of_each(label, spec=spec, groups=groups)
-    found = GridSearchCV(
-        pipeline,
-        train_pipeline.grid(spec.candidate(candidate)),
-        scoring=spec.metric,
-        cv=folds(spec),
-        n_jobs=joblib.cpu_count(),
-        error_score="raise",
-    )
+    found = _made(pipeline, spec=spec, candidate=candidate)
     try:
         with joblib.parallel_config(backend="threading"), threadpool_limits(1), warnings.catch_warnings():
             # Once is enough, not once per fold and point.
             warnings.simplefilter("once", ConvergenceWarning)
+            # What a point of the grid cannot do is written down as a score that is missing.
+            warnings.simplefilter("ignore", FitFailedWarning)
             found.fit(table, label, groups=groups)
+            nested = _nested(pipeline, table, label, spec=spec, candidate=candidate, groups=groups)
     except (ValueError, TypeError) as error:
-        raise Failed(f"candidate {candidate}: scikit-learn refuses to fit: {_first_line(error)}") from error
-    outcome = _search(found)
+        why = _first_line(_reason(pipeline, found, table, label) or error)
+        raise Failed(f"candidate {candidate}: scikit-learn refuses to fit: {why}") from error
+    outcome = replace(_search(found), nested=nested)
     if not np.isfinite(outcome.winner.mean):
-        raise Failed(f"candidate {candidate}: {spec.metric} is not defined on these folds")
+        reason = _reason(pipeline, found, table, label)
+        why = (
+            f"scikit-learn refuses to fit: {_first_line(reason)}"
+            if reason
+            else f"{spec.metric} is not defined on these folds"
+        )
+        raise Failed(f"candidate {candidate}: {why}")
     return found.best_estimator_, outcome
 
 
-def folds(spec: ModelSpec) -> Any:
+def _made(pipeline: Pipeline, *, spec: ModelSpec, candidate: str) -> Any:
+    """The search that the spec asks for; what draws at random draws with the split's seed."""
+    space = train_pipeline.space(spec.candidate(candidate), pipeline)
+    settings = {"scoring": spec.metric, "cv": folds(spec), "n_jobs": joblib.cpu_count(), "error_score": np.nan}
+    seed, size = spec.split.seed, _size(space)
+    if spec.search.method == "random" and size > 1:
+        points = min(spec.search.points, size)
+        return RandomizedSearchCV(pipeline, space, n_iter=points, random_state=seed, **settings)
+    if spec.search.method == "halving" and size > 1:
+        return HalvingGridSearchCV(pipeline, space, random_state=seed, **settings)
+    return GridSearchCV(pipeline, space, **settings)
+
+
+def _size(space: Mapping[str, Any]) -> int:
+    """How many points there are; a range has as many as anybody asks for."""
+    sizes = [len(values) if isinstance(values, list) else sys.maxsize for values in space.values()]
+    return min(math.prod(sizes), sys.maxsize)
+
+
+def _nested(
+    pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, candidate: str, groups: Array | None
+) -> tuple[float, ...]:
+    """The search once more within each outer fold, its winner scored on the rest (Varma and Simon 2006)."""
+    if spec.search.outer is None:
+        return ()
+    scorer, scores = get_scorer(spec.metric), []
+    outer = folds(spec, splits=spec.search.outer)
+    for learned, asked in outer.split(table, label, groups):
+        within = groups[learned] if groups is not None else None
+        found = _made(clone(pipeline), spec=spec, candidate=candidate)
+        found.fit(table.iloc[learned], label[learned], groups=within)
+        scores.append(float(scorer(found.best_estimator_, table.iloc[asked], label[asked])))
+    return tuple(scores)
+
+
+def _reason(pipeline: Pipeline, found: Any, table: Any, label: Array) -> Exception | None:
+    """Why nothing could be fitted, in the estimator's own words: the search only counts failures."""
+    points = getattr(found, "cv_results_", {}).get("params") or [{}]
+    try:
+        clone(pipeline).set_params(**points[0]).fit(table, label)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        return error
+    return None
+
+
+def folds(spec: ModelSpec, *, splits: int | None = None) -> Any:
     """How cross-validation divides the rows: as the split does."""
+    splits = splits or spec.folds
     if spec.split.method == "time":
-        return TimeSeriesSplit(n_splits=spec.folds)
+        return TimeSeriesSplit(n_splits=splits)
     if spec.split.method == "group":
         kind = GroupKFold if spec.task == "regression" else StratifiedGroupKFold
     else:
         kind = KFold if spec.task == "regression" else StratifiedKFold
-    return kind(n_splits=spec.folds, shuffle=True, random_state=spec.split.seed)
+    return kind(n_splits=splits, shuffle=True, random_state=spec.split.seed)
 
 
 def _enough_of_each(label: Array, *, spec: ModelSpec, groups: Array | None) -> None:
@@ -128,7 +198,7 @@ def _search(found: GridSearchCV) -> Search:
     results = found.cv_results_
     points = tuple(
         Point(
-            parameters={name.removeprefix("model__"): value for name, value in parameters.items()},
+            parameters={_short(name): _plain(value) for name, value in parameters.items()},
             mean=float(results["mean_test_score"][index]),
             sd=float(results["std_test_score"][index]),
             folds=tuple(float(results[f"split{fold}_test_score"][index]) for fold in range(found.n_splits_)),
@@ -138,6 +208,17 @@ def _search(found: GridSearchCV) -> Search:
         for index, parameters in enumerate(results["params"])
     )
     return Search(points=points, best=int(found.best_index_))
+
+
+def _plain(value: Any) -> Any:
+    """Distributions draw numpy's numbers."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _short(name: str) -> str:
+    """A parameter as the spec names it."""
+    model = name.removeprefix("model__")
+    return model if model != name else ".".join(name.split("__")[-2:])
 
 
 def _first_line(error: Exception) -> str:
