@@ -6,16 +6,33 @@ import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, Tag
 
 from turnout.kube.turnouts import parse_duration_us
-from turnout.spec.fields import Block, Flag, Moment, Name, Number, Share, Span, Text, Whole, matches
+from turnout.spec.fields import (
+    EITHER,
+    LIST,
+    MAPPING,
+    Block,
+    Flag,
+    Moment,
+    Name,
+    Number,
+    Share,
+    Span,
+    Text,
+    Whole,
+    matches,
+)
 
 __all__ = ["LEDGER_SCHEME", "Checks", "Column", "ColumnType", "Source", "Split"]
 
 LEDGER_SCHEME = "ledger://"
 
 ColumnType = Literal["int", "float", "string", "bool", "datetime"]
+
+
+_Columns = Annotated[Annotated[tuple[Text, ...], Tag(LIST)] | Annotated[dict[Text, Text], Tag(MAPPING)], EITHER]
 
 
 class Source(Block):
@@ -37,7 +54,7 @@ class Source(Block):
         description="Relative to model.yaml, absolute, s3://bucket/key, https://..., ledger://endpoint, or a database."
     )
     query: Text | None = Field(default=None, description="The rows of this query, from the database that path names.")
-    on: tuple[Text, ...] | dict[Text, Text] | None = Field(
+    on: _Columns | None = Field(
         default=None,
         description="Look it up by these columns, or by a mapping from the table's column to the source's.",
     )

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Strict
 
 from turnout import times
 from turnout.errors import InputError
 from turnout.kube.turnouts import parse_duration_us
 
-__all__ = ["Block", "Flag", "Moment", "Name", "Number", "Share", "Span", "Text", "Whole", "matches"]
+__all__ = [
+    "EITHER",
+    "LIST",
+    "MAPPING",
+    "Block",
+    "Flag",
+    "Moment",
+    "Name",
+    "Number",
+    "Share",
+    "Span",
+    "Text",
+    "Whole",
+    "matches",
+]
 
 # Strict: `name: 5` is a mistake to be told about, not a name to be guessed.
 Text = Annotated[str, Strict(), Field(min_length=1)]
@@ -44,6 +58,16 @@ class Block(BaseModel):
     """A mapping of model.yaml: no fields but its own, and never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _form(value: Any) -> str:
+    return MAPPING if isinstance(value, dict | BaseModel) else LIST
+
+
+LIST, MAPPING = "[list]", "[mapping]"
+"""Tags of the two forms of a field that may be either."""
+EITHER = Discriminator(_form)
+"""Says which of the two a value is meant to be, so that a mistake in it is told once."""
 
 
 def matches(column: str, pattern: str) -> bool:

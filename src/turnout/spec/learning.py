@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, Tag
 
-from turnout.spec.fields import Block, Flag, Name, Number, Text, Whole, matches
+from turnout.spec.fields import EITHER, LIST, MAPPING, Block, Flag, Name, Number, Text, Whole, matches
 
 __all__ = ["Candidate", "FeatureKind", "Features", "Range", "Search", "Step"]
 
@@ -43,6 +43,10 @@ class Range(Block):
     whole: Flag = False
 
 
+_List = Annotated[tuple[Any, ...], Field(min_length=1)]
+_Values = Annotated[Annotated[_List, Tag(LIST)] | Annotated[Range, Tag(MAPPING)], EITHER]
+
+
 class Candidate(Block):
     """One estimator family: the features that it sees, its preparation, its parameters and those that are searched."""
 
@@ -55,7 +59,7 @@ class Candidate(Block):
     preprocess: tuple[Step, ...] | None = Field(
         default=None, description="Of numbers. Absent: a default by estimator; []: nothing."
     )
-    grid: dict[Text, Annotated[tuple[Any, ...], Field(min_length=1)] | Range] = Field(
+    grid: dict[Text, _Values] = Field(
         default={}, description="Values by parameter; `step1.threshold` is a parameter of the first preprocessing step."
     )
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from turnout.errors import SpecError
 from turnout.kube.turnouts import Policy
 from turnout.spec import estimators, rules, text
+from turnout.spec.fields import LIST, MAPPING
 from turnout.spec.model import ModelSpec
 from turnout.spec.text import Document, Problem, Unreadable
 
@@ -102,8 +103,8 @@ def _of_type(model: type[BaseModel], data: dict[str, Any], prefix: text.Path) ->
 
 
 def _plain(location: tuple[int | str, ...]) -> text.Path:
-    """Without the mark that pydantic puts where the mistake is a mapping's key."""
-    return tuple(part for part in location if part != "[key]")
+    """Without the marks for a mapping's key and for the form of a field that may have either of two."""
+    return tuple(part for part in location if part not in ("[key]", LIST, MAPPING))
 
 
 def _say(mistake: dict[str, Any], model: type[BaseModel]) -> str:
