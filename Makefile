@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-serving images images-base images-load deploy cluster-demo lock compile proto clean
+.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy cluster-demo lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,15 @@ images-base: ## Make a base image from Debian's packages, for `make images BASE=
 
 images-load: ## Put the images into the kind cluster (or LOADER="COMMAND" that takes archives)
 	TAG="$(TAG)" images/load.sh
+
+cluster: $(READY) ## Make a kind cluster with everything in it (KFP=1: Kubeflow Pipelines, too)
+	$(BIN)/python -m cluster up $(if $(KFP),--kfp)
+
+cluster-down: $(READY) ## Delete the kind cluster
+	$(BIN)/python -m cluster down
+
+cluster-upstream: $(READY) ## Install what Turnout stands on into the cluster of KUBECONFIG (KFP=1)
+	$(BIN)/python -m cluster upstream $(if $(KFP),--kfp)
 
 deploy: $(READY) ## Install or update Turnout on the cluster of KUBECONFIG (CONTEXT=, OVERLAY=)
 	$(BIN)/python -m cluster deploy

@@ -6,8 +6,9 @@ import argparse
 import sys
 
 from cluster.tools import Problem
+from turnout.errors import TurnoutError
 
-_COMMANDS = ("deploy", "demo")
+_COMMANDS = ("up", "down", "upstream", "deploy", "demo")
 
 
 def main() -> int:
@@ -15,21 +16,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("command", choices=_COMMANDS)
     parser.add_argument("--overlay", default="", help="folder of manifests/overlays (default: by the context)")
+    parser.add_argument("--kfp", action="store_true", help="install Kubeflow Pipelines, too")
     parser.add_argument("--pipelines", choices=("local",), default="local", help="where the pipeline's steps run")
     parser.add_argument("--keep", action="store_true", help="leave what the demo made")
     options = parser.parse_args()
     try:
-        if options.command == "deploy":
-            from cluster import deploying
-
-            deploying.deploy(options.overlay)
-        elif options.command == "demo":
-            from cluster import demonstrating
-
-            return demonstrating.tell(pipelines=options.pipelines, keep=options.keep)
-    except Problem as problem:
+        return _run(options)
+    except (Problem, TurnoutError) as problem:
         print(f"cluster: {problem}", file=sys.stderr)
         return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    from cluster import care, demonstrating, deploying, kind, upstream
+
+    if options.command == "up":
+        kind.up(kfp=options.kfp)
+    elif options.command == "down":
+        kind.down()
+    elif options.command == "upstream":
+        care.confirm("install cert-manager, Gateway API, Envoy Gateway and KServe")
+        upstream.install(kfp=options.kfp)
+    elif options.command == "deploy":
+        deploying.deploy(options.overlay)
+    else:
+        return demonstrating.tell(pipelines=options.pipelines, keep=options.keep)
     return 0
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from cluster import care, secrets
 from cluster.tools import Problem, apply, apply_text, exists, kubectl, output, run, say
+from turnout import storage
+from turnout.kube import client, discovery
 
 __all__ = ["deploy"]
 
@@ -43,6 +45,19 @@ def deploy(overlay: str = "", *, models: tuple[str, ...] = ("default",)) -> None
     for namespace in models:
         secrets.lend(namespace)
     _wait()
+    if chosen != "production":
+        _samples()
+
+
+def _samples() -> None:
+    """What kserve/samples/ serves, into the bucket, by the way that every client takes."""
+    kube = client.connect()
+    os.environ.update(discovery.object_store(kube))
+    root = discovery.discover(kube).artifacts_url
+    for model in sorted(path for path in (_ROOT / "kserve" / "samples" / "models").iterdir() if path.is_dir()):
+        url = storage.join(root, "samples", model.name)
+        storage.at(url).upload_folder(model)
+        say(f"  {url}")
 
 
 def _overlay(context: str) -> str:

@@ -201,6 +201,7 @@ def _route(name: str, host: str) -> Object:
 
 
 def _copy_volumes(home: Home) -> None:
-    """The samples' models, as the volume `samples`."""
+    """The samples' models, as the volume `samples` and in our own bucket."""
     for model in sorted(path for path in (_SEEDS / "samples").glob("*/") if path.is_dir()):
-        shutil.copytree(model, home.volumes / "samples" / model.name, dirs_exist_ok=True)
+        for place in (home.volumes, home.artifacts):
+            shutil.copytree(model, place / "samples" / model.name, dirs_exist_ok=True)
