@@ -208,9 +208,9 @@ class Operator:
 
 
 def _is_ready(isvc: Object) -> bool:
-    status = isvc.get("status") or {}
-    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
-    return conditions.get("Ready") == "True" and status.get("observedGeneration") == isvc["metadata"]["generation"]
+    """Its own word; KServe's observedGeneration is the Deployment's and says nothing of the newest spec."""
+    conditions = {entry["type"]: entry["status"] for entry in (isvc.get("status") or {}).get("conditions") or ()}
+    return conditions.get("Ready") == "True"
 
 
 def _has_ready_canary(kube: client.Kube) -> bool:

@@ -27,7 +27,7 @@ def deployment(*, is_available: bool, command: str = "run") -> Object:
     return {
         "metadata": {"name": "fig-predictor"},
         "spec": {"template": {"metadata": {"annotations": annotations}}},
-        "status": {"conditions": [available, progressing]},
+        "status": {"observedGeneration": 1, "conditions": [available, progressing]},
     }
 
 
@@ -60,14 +60,14 @@ def texts(status: Object) -> dict[str, str]:
     return {c["type"]: " ".join((c["status"], c.get("reason", ""))).strip() for c in status["conditions"]}
 
 
-def test_a_ready_service_has_conditions_by_type_addresses_and_a_loaded_model() -> None:
+def test_a_ready_service_has_conditions_by_type_addresses_a_loaded_model_and_its_deployments_generation() -> None:
     assert isvcstatus.serving(ISVC, view()) == {
         "url": "http://fig-default.localhost",
         "address": {"url": "http://fig-predictor.default.svc.cluster.local"},
         "components": {"predictor": {"url": "http://fig-predictor-default.localhost"}},
         "clusterServingRuntimeName": "turnout-onnx",
         "deploymentMode": "Standard",
-        "observedGeneration": 2,
+        "observedGeneration": 1,
         "modelStatus": {
             "copies": {"failedCopies": 0, "totalCopies": 1},
             "states": {"activeModelState": "Loaded", "targetModelState": "Loaded"},

@@ -1,7 +1,8 @@
 """The status of an InferenceService, from what became of its Deployment, pods and routes: KServe's order and words.
 
-Pure: objects in, status out. Two things are said better than by the original (docs/conformance.md will name them):
-`observedGeneration` is the InferenceService's own, and a process that explains its end is quoted in PredictorReady.
+Pure: objects in, status out. `observedGeneration` is the Deployment's, as it is in KServe: after a change that leaves
+the Deployment alone (a percentage, a timeout) it stays behind metadata.generation for good, and a wait for it that
+holds here holds there. One thing is said better: a process that explains its end is quoted in PredictorReady.
 """
 
 from __future__ import annotations
@@ -134,12 +135,13 @@ def serving(isvc: Object, view: View) -> Object:
     flag = Condition("Stopped", status="False", severity="Info")
     kept = {key: before[key] for key in ("url", "address", "components") if key in before}
     canaries = _canary_statuses(view)
+    observed = (view.deployment.get("status") or {}).get("observedGeneration") or before.get("observedGeneration")
     return {
         **kept,
         **(_addresses(isvc, view) if ingress.status == "True" else {}),
         **_runtime_name(view.choice),
         "deploymentMode": "Standard",
-        "observedGeneration": isvc["metadata"]["generation"],
+        **({"observedGeneration": observed} if observed else {}),
         "modelStatus": _model_status(before.get("modelStatus") or {}, view, failure, is_ready=ready.status == "True"),
         **({"canaryStatuses": canaries} if canaries else {}),
         "conditions": [entry.to_dict() for entry in (*_canaries(view), ingress, predictor, ready, flag)],
