@@ -144,7 +144,7 @@ def test_one_empty_entry_resets_all_managers(api: Api) -> None:
         (config_map("b"), {}, 400),
         ({**config_map(), "metadata": {"name": "a", "managedFields": [{}]}}, {}, 400),
         ({**config_map(), "metadata": {"name": "a", "uid": "other"}}, {}, 409),
-        (config_map(data=["x"]), {}, 400),
+        (config_map(data=["x"]), {}, 500),
         (config_map(dat={}), {}, 500),
         ([], {}, 400),
     ],
@@ -165,3 +165,42 @@ def test_nothing_is_applied_into_a_namespace_that_is_not_there(api: Api) -> None
 @given(st.frozensets(st.lists(STEP, min_size=1, max_size=4).map(tuple), max_size=8))
 def test_a_set_of_fields_survives_the_way_through_its_tree(paths: frozenset[tuple[str, ...]]) -> None:
     assert fields.from_v1(fields.to_v1(paths)) == paths
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (config_map(data={"k": 3}), ".data.k: expected string, got &value.valueUnstructured{Value:3}"),
+        (
+            config_map(data={"k": [1, "x"]}),
+            '.data.k: expected string, got &value.valueUnstructured{Value:[]interface {}{1, "x"}}',
+        ),
+        (config_map(data=[]), ".data: expected map, got &{[]}"),
+        (config_map(immutable={"a": True}), ".immutable: expected boolean, got &{map[a:true]}"),
+        (
+            {**config_map(), "metadata": {"name": "a", "finalizers": ["x.y/z", "x.y/z"]}},
+            '.metadata.finalizers: duplicate entries for key [="x.y/z"]',
+        ),
+    ],
+)
+def test_a_configuration_of_wrong_types_is_refused_in_gos_words(api: Api, body: dict[str, Any], text: str) -> None:
+    refused = apply(api, "alice", body)
+    assert refused["message"] == f"failed to create typed patch object (/a; /v1, Kind=ConfigMap): {text}"
+    ports = [{"name": "a", "port": "80"}]
+    refused = apply(api, "alice", route(rules=[{"backendRefs": ports}]), path=f"{ROUTES}/a")
+    assert refused["message"].endswith(".rules[0].backendRefs[0].port: expected numeric (int or float), got string")
+
+
+def test_null_is_nothing_in_a_map_and_no_value_of_a_custom_kind(api: Api) -> None:
+    made = apply(api, "alice", {**config_map(data={"k": None}), "metadata": {"name": "a", "labels": None}})
+    assert (made["status"], made["data"]) == (201, {"k": ""})
+    assert managers(made) == {"alice": {"f:data": {"f:k": {}}, "f:metadata": {"f:labels": {}}}}
+    refused = apply(api, "alice", route(hostnames=None), path=f"{ROUTES}/a")
+    assert refused["code"] == 422
+    assert 'spec.hostnames in body must be of type array: "null"' in refused["message"]
+
+
+def test_who_applies_a_status_owns_nothing_of_the_spec(api: Api) -> None:
+    api.post(ROUTES, route())
+    made = apply(api, "gateway", {**route(hostnames=["h"]), "status": {"parents": []}}, path=f"{ROUTES}/a/status")
+    assert managers(made)["gateway"] == {"f:status": {"f:parents": {}}}

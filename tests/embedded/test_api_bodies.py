@@ -98,6 +98,14 @@ def test_protobuf_of_kubectl_is_read(api: Api) -> None:
     assert (made["status"], made["metadata"]["name"], made["data"]) == (201, "a", {"k": "v"})
 
 
+def test_an_account_that_kubectl_creates_is_read() -> None:
+    secret = {"name": "s3"}
+    sent = b"k8s\x00\x0a\x14\x0a\x02v1\x12\x0eServiceAccount\x12\x0f\x0a\x05\x0a\x03bot\x12\x04\x1a\x02s3\x20\x00"
+    read = protobuf.decode(sent)
+    assert read is not None
+    assert (read["kind"], read["metadata"], read["secrets"]) == ("ServiceAccount", {"name": "bot"}, [secret])
+
+
 @pytest.mark.parametrize("data", [b"", b"json?", CONFIG_MAP[:20], CONFIG_MAP[:-20], b"k8s\x00\xff\xff\xff"])
 def test_damaged_protobuf_is_refused(data: bytes) -> None:
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.embedded.apiserver import CORE, Api, config_map, opened
 from turnout.embedded import garbage
+from turnout.embedded.namespaces import NamespaceReconciler
 
 
 @pytest.fixture
@@ -103,3 +104,53 @@ def test_views_of_processes_are_left_to_who_runs_them(api: Api) -> None:
 @pytest.mark.parametrize("policy", ["Sideways"])
 def test_unknown_ways_to_delete_are_refused(api: Api, policy: str) -> None:
     assert api.delete(f"{MAPS}/a", propagationPolicy=policy).status_code == 422
+
+
+def test_a_namespace_that_does_not_go_says_what_is_in_it_and_who_holds_it(api: Api) -> None:
+    api.post("/api/v1/namespaces", {"metadata": {"name": "n"}})
+    held = {"metadata": {"name": "held", "finalizers": ["test.dev/hold"]}}
+    api.post("/api/v1/namespaces/n/configmaps", held)
+    api.delete("/api/v1/namespaces/n")
+    collect(api)
+    found = api.get("/api/v1/namespaces/n").json()["status"]
+    texts = {entry["type"]: entry["message"] for entry in found["conditions"] if entry["status"] == "True"}
+    assert texts == {
+        "NamespaceContentRemaining": "Some resources are remaining: configmaps. has 1 resource instances",
+        "NamespaceFinalizersRemaining": (
+            "Some content in the namespace has finalizers remaining: test.dev/hold in 1 resource instances"
+        ),
+    }
+    collect(api)
+    assert api.get("/api/v1/namespaces/n").json()["status"] == found
+
+
+def test_a_namespace_is_let_go_of_by_its_finalize_path(api: Api) -> None:
+    made = api.post("/api/v1/namespaces", {"metadata": {"name": "n"}, "spec": {"finalizers": ["test.dev/hold"]}})
+    assert made.json()["spec"]["finalizers"] == ["test.dev/hold", "kubernetes"]
+    api.delete("/api/v1/namespaces/n")
+    collect(api)
+    assert api.get("/api/v1/namespaces/n").json()["spec"]["finalizers"] == ["test.dev/hold"]
+    freed = api.put("/api/v1/namespaces/n/finalize", {"metadata": {"name": "n"}, "spec": {}})
+    assert freed.json()["spec"] == {}
+    assert api.get("/api/v1/namespaces/n").status_code == 404
+
+
+def test_only_the_deletion_of_a_namespace_ends_its_phase(api: Api) -> None:
+    refused = api.patch("/api/v1/namespaces/default/status", {"status": {"phase": "Terminating"}})
+    assert "may only be 'Active' if `deletionTimestamp` is empty" in refused.json()["message"]
+
+
+def test_every_namespace_has_an_account_and_the_authority(api: Api) -> None:
+    reconciler = NamespaceReconciler(api.store, authority="pem")
+    for key in reconciler.affected(("ConfigMap", "default", "kube-root-ca.crt")):
+        reconciler.reconcile(key)
+    assert api.get(f"{MAPS}/kube-root-ca.crt").json()["data"] == {"ca.crt": "pem"}
+    account = api.get(f"{CORE}/serviceaccounts/default").json()
+    api.patch(f"{MAPS}/kube-root-ca.crt", {"data": {"ca.crt": "other"}})
+    found = reconciler.keys()
+    for key in found:
+        reconciler.reconcile(key)
+    assert api.get(f"{MAPS}/kube-root-ca.crt").json()["data"] == {"ca.crt": "pem"}
+    assert api.get(f"{CORE}/serviceaccounts/default").json() == account
+    assert reconciler.affected(("ConfigMap", "default", "other")) == []
+    reconciler.reconcile(("Namespace", "", "gone"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,10 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 MAPS = f"{CORE}/configmaps"
+
+
+def partial(shape: str) -> str:
+    return f"application/json;as=PartialObjectMetadata{shape};v=v1;g=meta.k8s.io"
 
 
 def names(answer: httpx.Response) -> list[str]:
@@ -139,3 +145,44 @@ def test_metadata_alone_can_be_asked_for(api: Api) -> None:
     accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
     found = api.get(MAPS, accept=accept).json()
     assert (found["kind"], set(found["items"][0])) == ("PartialObjectMetadataList", {"kind", "apiVersion", "metadata"})
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        (f"{MAPS}/a", partial("List")),
+        (MAPS, partial("")),
+        (MAPS, "text/html"),
+        (MAPS, "application/*"),
+        (MAPS, "application/json;as=Nothing;v=v1;g=meta.k8s.io"),
+    ],
+)
+def test_what_cannot_be_shown_that_way_is_not_acceptable(api: Api, path: str, accept: str) -> None:
+    api.post(MAPS, config_map("a"))
+    assert api.get(path, accept=accept).json()["reason"] == "NotAcceptable"
+
+
+def test_the_client_gets_the_format_that_it_likes_best(api: Api) -> None:
+    api.post(MAPS, config_map("a"))
+    answer = api.get(f"{MAPS}/a", accept="application/json;q=0.1, application/yaml;q=0.9, text/plain;q=x")
+    assert answer.headers["content-type"] == "application/yaml"
+
+
+def test_what_was_written_can_be_shown_as_a_row(api: Api) -> None:
+    table = "application/json;as=Table;v={};g=meta.k8s.io"
+    made = api.request("POST", MAPS, json=config_map("a"), headers={"Accept": table.format("v1beta1")}).json()
+    assert (made["apiVersion"], made["rows"][0]["object"]["apiVersion"]) == ("meta.k8s.io/v1beta1",) * 2
+    assert made["rows"][0]["cells"][:2] == ["a", 0]
+    refused = api.request("POST", MAPS, json=config_map("b"), headers={"Accept": "text/plain"})
+    assert (refused.status_code, names(api.get(MAPS))) == (406, ["a"])
+
+
+def test_a_token_whose_state_is_gone_comes_back_as_one_that_goes_on_anyhow(api: Api) -> None:
+    for name in "abc":
+        api.post(MAPS, config_map(name))
+    token = api.get(MAPS, limit="1").json()["metadata"]["continue"]
+    old = json.loads(base64.urlsafe_b64decode(token + "=="))
+    stale = base64.urlsafe_b64encode(json.dumps({**old, "rv": 1}).encode()).decode().rstrip("=")
+    refused = api.get(MAPS, **{"continue": stale}).json()
+    assert (refused["code"], refused["reason"]) == (410, "Expired")
+    assert names(api.get(MAPS, **{"continue": refused["metadata"]["continue"]})) == ["b", "c"]

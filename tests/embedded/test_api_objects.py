@@ -201,13 +201,15 @@ def test_health_and_version_need_no_token(api: Api, path: str) -> None:
 def test_paths_that_are_not_there_are_told_apart(api: Api) -> None:
     assert api.get("/no/such/path").text == "404 page not found\n"
     assert api.get(f"{CORE}/turnips").json()["message"] == "the server could not find the requested resource"
-    assert api.get("/apis/serving.kserve.io/v1beta1/namespaces/default/turnips").status_code == 404
+    assert api.get("/apis/apps/v9/deployments").json()["reason"] == "NotFound"
+    assert api.get("/apis/serving.kserve.io/v1beta1/namespaces/default/turnips").text == "404 page not found\n"
 
 
 def test_verbs_that_a_path_does_not_have_are_not_allowed(api: Api) -> None:
     assert api.put(f"{CORE}/configmaps", config_map()).status_code == 405
     assert api.post("/api/v1/configmaps", config_map()).status_code == 405
     assert api.delete("/api/v1/namespaces").status_code == 405
+    assert "delete is not supported on resources of kind" in api.delete(f"{ROUTES}/a/status").json()["message"]
 
 
 def test_a_body_that_is_too_large_is_refused(api: Api) -> None:

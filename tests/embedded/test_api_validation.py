@@ -170,6 +170,12 @@ def test_a_rule_that_nobody_wrote_is_refused_at_the_start() -> None:
         ({"name": "a", "annotations": {"-a/b/c": "y"}}, "metadata.annotations"),
         ({"name": "a", "annotations": {"k": "x" * 300_000}}, "metadata.annotations"),
         ({"name": "a", "finalizers": ["no!"]}, "metadata.finalizers"),
+        ({"name": "a", "finalizers": ["orphan", "foregroundDeletion"]}, "metadata.finalizers"),
+        ({"generateName": "a."}, "metadata.generateName"),
+        (
+            {"name": "a", "ownerReferences": [{"apiVersion": "a/b/c", "kind": "Pod", "name": "p", "uid": "u"}]},
+            "metadata.ownerReferences.apiVersion",
+        ),
         (
             {"name": "a", "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]},
             "metadata.ownerReferences.uid",

@@ -155,3 +155,8 @@ def test_a_single_object_can_be_watched_by_its_name(api: Api) -> None:
     lines = api.get(MAPS, watch="true", fieldSelector="metadata.name=b", timeoutSeconds=1).text.splitlines()
     assert [orjson.loads(line)["object"]["metadata"]["name"] for line in lines] == ["b"]
     assert api.get(f"{MAPS}/b", watch="true").json()["metadata"]["name"] == "b"  # a path to one object reads it
+
+
+def test_without_initial_events_a_watch_begins_now(api: Api) -> None:
+    api.post(MAPS, config_map("a"))
+    assert watched(api.store, sendInitialEvents="false", resourceVersionMatch="NotOlderThan") == []

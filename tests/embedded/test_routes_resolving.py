@@ -144,7 +144,10 @@ def test_a_filter_that_the_gateway_does_not_have_fails_its_requests_and_is_told(
     inner = to("red", filters=[{"type": "URLRewrite", "urlRewrite": {}}])
     resolved = resolve(route({"backendRefs": [to("blue"), inner]}))
     assert [backend.cluster for backend in resolved.rules[0].backends] == ["default/blue/80", None]
-    assert resolved.unsupported == "filter type URLRewrite is not supported within a backendRef"
+    assert resolved.unsupported == "The gateway refuses this route: filter type URLRewrite is not supported"
+    extension = {"type": "ExtensionRef", "extensionRef": {"group": "x.y", "kind": "Z", "name": "n"}}
+    strange = resolve(route({"filters": [extension]}))
+    assert strange.unsupported == "Invalid filter ExtensionRef: unknown kind x.y/Z."
 
 
 def test_another_namespaces_service_needs_a_grant_there() -> None:
@@ -161,12 +164,12 @@ def test_another_namespaces_service_needs_a_grant_there() -> None:
     assert resolved_refs(name="blue") == resolved_refs(kind="Secret") == ("False", "RefNotPermitted")
 
 
-def test_of_two_routes_with_one_match_the_older_is_tried_first_and_the_newer_is_told() -> None:
+def test_of_two_routes_with_one_match_the_older_is_tried_first_and_both_are_told() -> None:
     old = resolve(route({"backendRefs": [to("red")]}, name="zz", hostnames=["h"]))
     new = route({"backendRefs": [to("blue")]}, name="aa", created="2026-01-02T00:00:00Z", hostnames=["h"])
     resolved = [resolve(new), old]
     assert [rule.name for rule in resolving.table(resolved)["h"]] == ["default/zz/rule/0", "default/aa/rule/0"]
-    assert resolving.overlaps(resolved) == {("default", "aa"): "default/zz"}
+    assert resolving.overlaps(resolved) == {("default", "aa"): ["default/zz"], ("default", "zz"): ["default/aa"]}
 
 
 def test_a_route_that_envoy_refuses_is_not_accepted_and_says_why() -> None:

@@ -32,6 +32,7 @@ from turnout.embedded.collecting import GarbageReconciler
 from turnout.embedded.gateway import routes, xds
 from turnout.embedded.home import Home, Settings
 from turnout.embedded.loops import Dispatcher, Loop
+from turnout.embedded.namespaces import NamespaceReconciler
 from turnout.embedded.podlogs import PodLogs
 from turnout.embedded.serving import pods, probing, storage
 from turnout.embedded.serving.deployments import DeploymentReconciler
@@ -153,7 +154,9 @@ class Engine:
         services = InferenceServiceReconciler(self._store, domain=settings.domain)
         self._services = Loop(services, name="inferenceservices", failed=services.note_failure)
         garbage = Loop(GarbageReconciler(self._store), name="garbage")
-        self._loops = (self._pods, self._deployments, self._services, self._routes, garbage)
+        authority = (home.tls / "ca.crt").read_text(encoding="ascii")
+        namespaces = Loop(NamespaceReconciler(self._store, authority=authority), name="namespaces")
+        self._loops = (self._pods, self._deployments, self._services, self._routes, garbage, namespaces)
         self._dispatcher = Dispatcher(self._store, self._loops)
 
     def start(self) -> None:

@@ -6,10 +6,13 @@ processes are left to the reconcilers, which must end the processes first.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
+from turnout.embedded import objects, terminating
 from turnout.embedded.kinds import KINDS
 from turnout.embedded.store import Key, Store
 from turnout.errors import NotFound
@@ -86,14 +89,40 @@ def _empty_namespaces(store: Store) -> int:
     for kind, _, name in store.dying():
         if kind != "Namespace":
             continue
+        key = ("Namespace", "", name)
         left = store.keys(name)
-        touched += sum(_delete(store, key) for key in left)
+        gone = sum(_delete(store, item) for item in left)
+        touched += gone
         if not left:
-            touched += 1
-            _change(
-                store, ("Namespace", "", name), lambda obj: {**obj, "spec": {**obj.get("spec", {}), "finalizers": []}}
-            )
+            touched += _change(store, key, _without_kubernetes)
+        elif not gone:
+            _say_what_remains(store, key, left)
     return touched
+
+
+def _without_kubernetes(namespace: Object) -> Object:
+    """A namespace that is empty: only somebody else's finalizers hold it now."""
+    finalizers = [name for name in namespace.get("spec", {}).get("finalizers", ()) if name != "kubernetes"]
+    return {**namespace, "spec": {**namespace.get("spec", {}), "finalizers": finalizers}}
+
+
+def _say_what_remains(store: Store, key: Key, left: list[Key]) -> None:
+    """The conditions by which a namespace that does not go away says why."""
+    finalizers: Counter[str] = Counter()
+    for kind, namespace, name in left:
+        with contextlib.suppress(NotFound):
+            finalizers.update(store.get(kind, name, namespace)["metadata"].get("finalizers") or ())
+    wanted = terminating.remaining(Counter(KINDS[kind].resource for kind, _, _ in left), finalizers)
+
+    def change(namespace: Object) -> Object:
+        status = namespace.get("status", {})
+        if [terminating.untimed(entry) for entry in status.get("conditions") or ()] == wanted:
+            return namespace
+        timed = [{**entry, "lastTransitionTime": objects.now()} for entry in wanted]
+        return {**namespace, "status": {**status, "phase": "Terminating", "conditions": timed}}
+
+    with contextlib.suppress(NotFound):
+        store.mutate(key[0], key[2], None, change, status=True)
 
 
 def _delete(store: Store, key: Key) -> int:
@@ -112,12 +141,15 @@ def _delete(store: Store, key: Key) -> int:
     return 1
 
 
-def _change(store: Store, key: Key, change: Any) -> None:
+def _change(store: Store, key: Key, change: Any) -> bool:
+    """Change an object; whether there was something to change."""
     kind, namespace, name = key
     try:
-        store.mutate(kind, name, namespace, change)
+        before = store.get(kind, name, namespace)
+        return not objects.same(before, store.mutate(kind, name, namespace, change))
     except NotFound:
         _log.debug("%s %s/%s went by itself", kind, namespace, name)
+        return False
 
 
 def _without_owner(obj: Object, uid: str) -> Object:

@@ -30,6 +30,7 @@ __all__ = ["application"]
 _log = logging.getLogger(__name__)
 
 _OPEN = frozenset({"version", "healthz", "livez", "readyz"})  # first steps of paths that need no token
+_BUILT_IN_GROUPS = frozenset(f"apis/{kind.group}" for kind in KINDS.values() if kind.group and not kind.custom)
 _BODY_MOST = 3 * 1024 * 1024  # bytes, as in Kubernetes
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -187,7 +188,8 @@ def _undiscovered(request: Request) -> Response:
             raise errors.method_not_allowed()
         aggregated = discovery.is_aggregated(path, accept)
         return _json(found, content_type=discovery.AGGREGATED if aggregated else "application/json")
-    if path.startswith(("/api/v1/", "/apis/apps/v1/")):
+    group = "/".join(path.strip("/").split("/")[:2])
+    if group.startswith("api/") or group in _BUILT_IN_GROUPS:
         raise errors.no_resource()
     return _nothing_there()
 

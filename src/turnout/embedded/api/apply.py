@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from turnout.embedded import objects
-from turnout.embedded.api import fields, managers, schemas
+from turnout.embedded.api import fields, managers, schemas, typed
 from turnout.embedded.api.errors import ApiError, bad_request
 from turnout.embedded.api.fields import FieldPath, FieldSet
 from turnout.embedded.api.managers import Managed, Manager, Managers
@@ -30,23 +30,23 @@ def check_configuration(kind: Kind, config: Object) -> None:
     """Refuse a configuration with fields that the schema does not know, or of another type than it says.
 
     Raises:
-        ApiError: there are some (500, as in Kubernetes), a type is wrong or managedFields are given (400).
+        ApiError: there are some, a type is wrong, or an element of a set or of a list with keys is there twice (500, as
+            in Kubernetes); managedFields are given (400).
     """
     if config["metadata"].get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
-    for cause in schemas.causes(kind.schema, config):
-        if cause.reason == "FieldValueTypeInvalid":
-            message = cause.message.partition("must be of type ")[2].replace(": ", ", got ")
-            raise bad_request(f"failed to create typed patch object: .{cause.field}: expected {message}")
-    unknown = [f".{path}" for path in schemas.unknown_fields(kind.schema, config)]
-    if unknown:
-        metadata = config["metadata"]
-        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
-        texts = [f"{path}: field not declared in schema" for path in unknown]
-        text = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in texts)
-        group, _, version = config["apiVersion"].rpartition("/")
-        which = f"({name}; {group}/{version}, Kind={config['kind']})"
-        raise ApiError(500, f"failed to create typed patch object {which}: {text}")
+    unknown = [f".{path}: field not declared in schema" for path in schemas.unknown_fields(kind.schema, config)]
+    if wrong := typed.faults(kind.schema, config) or unknown:
+        raise ApiError(500, _untyped(config, wrong))
+
+
+def _untyped(config: Object, texts: list[str]) -> str:
+    metadata = config["metadata"]
+    name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+    group, _, version = config["apiVersion"].rpartition("/")
+    which = f"({name}; {group}/{version}, Kind={config['kind']})"
+    text = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in texts)
+    return f"failed to create typed patch object {which}: {text}"
 
 
 def apply(kind: Kind, live: Object | None, config: Object, *, manager: Manager, force: bool) -> Object:

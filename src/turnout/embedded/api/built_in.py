@@ -87,7 +87,8 @@ def _prepare_namespace(obj: Object, current: Object | None) -> Object:
         labels["kubernetes.io/metadata.name"] = metadata["name"]
     obj = {**obj, "metadata": {**metadata, "labels": labels}}
     if current is None:
-        return {**obj, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+        given = [name for name in (obj.get("spec") or {}).get("finalizers") or () if name != "kubernetes"]
+        return {**obj, "spec": {"finalizers": [*given, "kubernetes"]}, "status": {"phase": "Active"}}
     return {**obj, "spec": current.get("spec", {})}  # only the finalize subresource changes it
 
 
@@ -186,6 +187,13 @@ def _pod_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
         yield forbidden_value("spec", "pod updates may not change fields other than its metadata")
 
 
+def _namespace_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
+    is_dying = current is not None and "deletionTimestamp" in current["metadata"]
+    wanted, state = ("Terminating", "not empty") if is_dying else ("Active", "empty")
+    if (phase := (obj.get("status") or {}).get("phase", wanted)) != wanted:
+        yield invalid_value("status.Phase", phase, f"may only be '{wanted}' if `deletionTimestamp` is {state}")
+
+
 def _event_causes(obj: Object, current: Object | None) -> Iterator[Cause]:
     about, own = (obj.get("involvedObject") or {}).get("namespace", ""), obj["metadata"].get("namespace", "")
     if about != own and not (about == "" and own == "default"):
@@ -202,6 +210,7 @@ _CAUSES: dict[str, Callable[[Object, Object | None], Iterator[Cause]]] = {
     "ConfigMap": _config_map_causes,
     "Event": _event_causes,
     "Lease": _lease_causes,
+    "Namespace": _namespace_causes,
     "Pod": _pod_causes,
     "Secret": _secret_causes,
 }

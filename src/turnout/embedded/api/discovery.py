@@ -111,11 +111,12 @@ def _verbs(served: Served) -> list[str]:
 
 
 def _subresources(kind: Kind) -> list[str]:
-    return [*(["log"] if kind.kind == "Pod" else []), *(["status"] if kind.has_status else [])]
+    own = {"Pod": ["log"], "Namespace": ["finalize"]}.get(kind.kind, [])
+    return [*own, *(["status"] if kind.has_status else [])]
 
 
 def _subresource(kind: Kind, name: str) -> Object:
-    verbs = ["get"] if name == "log" else ["get", "patch", "update"]
+    verbs = {"log": ["get"], "finalize": ["update"]}.get(name, ["get", "patch", "update"])
     return {
         "name": f"{kind.plural}/{name}",
         "singularName": "",

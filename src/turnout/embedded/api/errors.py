@@ -156,9 +156,9 @@ def method_not_allowed(
     return ApiError(405, message, reason="MethodNotAllowed", details={})
 
 
-def not_acceptable(message: str) -> ApiError:
+def not_acceptable(message: str, *, details: dict[str, Any] | None = None) -> ApiError:
     """406 for an answer in a form that there is not."""
-    return ApiError(406, message, reason="NotAcceptable", details={})
+    return ApiError(406, message, reason="NotAcceptable", details=details)
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:

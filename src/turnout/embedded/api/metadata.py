@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from turnout.embedded.api.errors import Cause, forbidden_value, invalid_value, required
@@ -52,6 +53,11 @@ def causes(kind: Kind, obj: Object) -> Iterator[Cause]:
     """Everything that is wrong with an object's metadata."""
     metadata = obj["metadata"]
     yield from _name(kind, metadata.get("name") or "")
+    if prefix := metadata.get("generateName"):
+        # Kubernetes: a dash at its end is none once there is more behind it.
+        masked = f"{prefix[:-2]}a" if len(prefix) > 1 and prefix.endswith("-") else prefix
+        for cause in _name(kind, masked):
+            yield replace(cause, field="metadata.generateName", message=cause.message.replace(masked, prefix, 1))
     for key, value in (metadata.get("labels") or {}).items():
         yield from key_causes("metadata.labels", key)
         yield from value_causes("metadata.labels", value)
@@ -67,6 +73,9 @@ def causes(kind: Kind, obj: Object) -> Iterator[Cause]:
         if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS and not kind.custom:
             message = "name is neither a standard finalizer name nor is it fully qualified"
             yield invalid_value(f"metadata.finalizers[{index}]", finalizer, message)
+    if {"orphan", "foregroundDeletion"} <= set(metadata.get("finalizers") or ()):
+        message = "finalizer orphan and foregroundDeletion cannot be both set"
+        yield invalid_value("metadata.finalizers", metadata["finalizers"], message)
     yield from _owners(metadata.get("ownerReferences") or ())
 
 
@@ -139,6 +148,8 @@ def _owners(owners: Any) -> Iterator[Cause]:
             if not owner.get(key):
                 message = "version must not be empty" if key == "apiVersion" else "must not be empty"
                 yield invalid_value(f"metadata.ownerReferences.{key}", owner.get(key, ""), message)
+        if (owner.get("apiVersion") or "").count("/") > 1:
+            yield invalid_value("metadata.ownerReferences.apiVersion", owner["apiVersion"], "version must not be empty")
         if (owner.get("apiVersion"), owner.get("kind")) in (("v1", "Event"), ("events.k8s.io/v1", "Event")):
             group, _, version = owner["apiVersion"].rpartition("/")
             message = f"{group}/{version}, Kind=Event is disallowed from being an owner"

@@ -82,6 +82,12 @@ _MESSAGES: dict[str, dict[int, _Field]] = {
         4: _Field("stringData", "texts"),
         5: _Field("immutable", "bool"),
     },
+    "ServiceAccount": {
+        1: _METADATA,
+        2: _Field("secrets", _REFERENCE, repeated=True),
+        3: _Field("imagePullSecrets", {1: _Field("name")}, repeated=True),
+        4: _Field("automountServiceAccountToken", "bool"),
+    },
     "Namespace": {
         1: _METADATA,
         2: _Field("spec", {1: _Field("finalizers", repeated=True)}),

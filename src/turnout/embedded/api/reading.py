@@ -17,32 +17,32 @@ from turnout.embedded.api.selectors import Selector
 from turnout.embedded.store import Expired, Snapshot, Store
 from turnout.errors import NotFound
 
-__all__ = ["get", "list_of", "listed", "shape_of", "wants_yaml"]
+__all__ = ["get", "list_of", "listed", "shape_of", "shaped", "wants_yaml"]
 
 Object = dict[str, Any]
+
+_ANY_STATE = -1  # the version of a token that goes on with whatever there is now
 
 # Protobuf is asked for by Go clients, which also take JSON.
 _WRITTEN = ("application/json", "application/yaml")
 _SHAPES = {
     ("Table", "v1"): "Table",
-    ("Table", "v1beta1"): "Table",
+    ("Table", "v1beta1"): "OldTable",
     ("PartialObjectMetadata", "v1"): "Partial",
-    ("PartialObjectMetadataList", "v1"): "Partial",
+    ("PartialObjectMetadataList", "v1"): "PartialList",
 }
 
 
 def shape_of(call: Call) -> str:
-    """What the client wants to see: `Table`, `Partial` (metadata only) or `Object`, by its Accept header.
+    """What the client wants to see: a table, metadata only or the `Object`, by its Accept header.
 
     Raises:
         ApiError: it wants a shape or a format that there is not (406).
     """
-    choices = [choice.strip() for choice in call.headers.get("accept", "").split(",") if choice.strip()]
+    choices = _accepted(call)
     asks_shape = False
-    for choice in choices:
-        media_type, _, rest = choice.partition(";")
-        parameters = {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in rest.split(";")}
-        if media_type.strip() not in (*_WRITTEN, "*/*", "application/*"):
+    for media_type, parameters in choices:
+        if media_type not in (*_WRITTEN, "*/*"):
             continue
         shape = (parameters.get("as", ""), parameters.get("v", ""))
         if shape in _SHAPES:
@@ -57,16 +57,32 @@ def shape_of(call: Call) -> str:
             "only the following media types are accepted: application/json, application/yaml, "
             "application/vnd.kubernetes.protobuf"
         )
-    raise errors.not_acceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(_WRITTEN)}")
+    raise errors.not_acceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(_WRITTEN)}", details={})
 
 
 def wants_yaml(call: Call) -> bool:
     """Whether the first format that the client takes and that there is, is YAML."""
-    for choice in call.headers.get("accept", "").split(","):
-        media_type = choice.partition(";")[0].strip()
-        if media_type in (*_WRITTEN, "*/*", "application/*"):
+    for media_type, _ in _accepted(call):
+        if media_type in (*_WRITTEN, "*/*"):
             return media_type == "application/yaml"
     return False
+
+
+def _accepted(call: Call) -> list[tuple[str, dict[str, str]]]:
+    """The media types of the Accept header with their parameters, what the client likes best first."""
+    found = []
+    for choice in filter(None, (choice.strip() for choice in call.headers.get("accept", "").split(","))):
+        media_type, _, rest = choice.partition(";")
+        parameters = {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in rest.split(";")}
+        found.append((media_type.strip(), parameters))
+    return sorted(found, key=lambda choice: -_quality(choice[1].get("q", "1")))
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def get(store: Store, call: Call) -> Reply:
@@ -80,12 +96,37 @@ def get(store: Store, call: Call) -> Reply:
         obj = store.get(target.kind.kind, target.name or "", target.namespace)
     except NotFound as problem:
         raise errors.not_found(target.kind, target.name or "") from problem
-    shape, include = shape_of(call), call.one("includeObject")
-    if shape == "Table":
-        tables.check_include(include)
-        version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-        return Reply(200, tables.table(target.served, [obj], metadata=version, include=include))
-    return Reply(200, tables.partial(obj) if shape == "Partial" else target.served.present(obj))
+    return shaped(call, Reply(200, target.served.present(obj)), shape_of(call))
+
+
+def shaped(call: Call, reply: Reply, shape: str) -> Reply:
+    """An answer in the shape that the client wants; Statuses stay what they are, lists have been made in theirs.
+
+    Raises:
+        ApiError: it wants a list, or something that is no `includeObject`.
+    """
+    served, obj = call.target.served, reply.body
+    if shape == "Object" or obj.get("kind") != served.kind.kind:
+        return reply
+    if shape == "Partial":
+        return Reply(reply.code, tables.partial(obj))
+    if shape == "PartialList":
+        raise _wrong_number(call, "PartialObjectMetadataList", "the requested object is not a list", "")
+    version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+    return Reply(reply.code, _table(call, [obj], version, shape))
+
+
+def _table(call: Call, found: list[Object], metadata: Object, shape: str) -> Object:
+    include = call.one("includeObject")
+    tables.check_include(include)
+    table = tables.table(call.target.served, found, metadata=metadata, include=include)
+    return tables.as_v1beta1(table) if shape == "OldTable" else table
+
+
+def _wrong_number(call: Call, wanted: str, what: str, suffix: str) -> errors.ApiError:
+    kind = call.target.kind
+    go_type = f"*unstructured.Unstructured{suffix}" if kind.custom else f"*core.{kind.kind}{suffix}"
+    return errors.not_acceptable(f"you requested {wanted}, but {what} ({go_type})")
 
 
 def listed(store: Store, call: Call) -> Reply:
@@ -110,11 +151,12 @@ def listed(store: Store, call: Call) -> Reply:
 
 
 def _shown(call: Call, page: list[Object], metadata: Object) -> Object:
-    served, shape, include = call.target.served, shape_of(call), call.one("includeObject")
-    if shape == "Table":
-        tables.check_include(include)
-        return tables.table(served, page, metadata=metadata, include=include)
+    served, shape = call.target.served, shape_of(call)
+    if shape in ("Table", "OldTable"):
+        return _table(call, page, metadata, shape)
     if shape == "Partial":
+        raise _wrong_number(call, "PartialObjectMetadata", "the requested object is a list", "List")
+    if shape == "PartialList":
         items = [tables.partial(obj) for obj in page]
         return {
             "kind": "PartialObjectMetadataList",
@@ -138,7 +180,8 @@ def _snapshot(store: Store, call: Call, wanted: ListOptions) -> tuple[Snapshot, 
     """The state to list, and the key after which to go on."""
     target, at, start = call.target, None, ("", "")
     if wanted.continue_token:
-        at, start = _read_token(wanted.continue_token)
+        version, start = _read_token(wanted.continue_token)
+        at = None if version == _ANY_STATE else version
     elif wanted.resource_version:
         current = store.resource_version
         if wanted.resource_version > current:
@@ -149,11 +192,20 @@ def _snapshot(store: Store, call: Call, wanted: ListOptions) -> tuple[Snapshot, 
         return store.snapshot(target.kind.kind, target.namespace, at=at), start
     except Expired as problem:
         if wanted.continue_token:
-            raise errors.expired(
-                "The provided continue parameter is too old to display a consistent list result. You must start a new "
-                "list without the continue parameter."
-            ) from problem
+            raise _inconsistent(_token(_ANY_STATE, start)) from problem
         raise errors.expired(f"The resourceVersion for the provided list is too old: {problem}") from problem
+
+
+def _inconsistent(token: str) -> errors.ApiError:
+    """410 with a token for those who would rather have the rest of another state than begin again."""
+    error = errors.expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+        "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+        "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+        "modified, or deleted between the time the first chunk was returned and now may show up in the list."
+    )
+    error.body["metadata"] = {"continue": token}
+    return error
 
 
 def _key(obj: Object) -> tuple[str, str]:

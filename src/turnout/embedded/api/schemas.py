@@ -64,19 +64,19 @@ def unknown_fields(schema: Schema, value: Any, path: str = "") -> Iterator[str]:
             yield from unknown_fields(of_items(schema), item, f"{path}[{index}]")
 
 
-def prune(schema: Schema, value: Any) -> Any:
-    """A value without what the schema does not know, and without nulls where none may stand."""
+def prune(schema: Schema, value: Any, *, keep_nulls: bool = False) -> Any:
+    """A value without what the schema does not know, and (unless they are kept) nulls where none may stand."""
     if isinstance(value, dict):
         kept = {}
         for key, item in value.items():
             known = of_field(schema, key)
             if item is None and known is not None and _is_map_of_texts(schema):
                 kept[key] = ""  # as Go decodes it
-            elif known is not None and (item is not None or known.get("nullable") or is_open(schema)):
-                kept[key] = prune(known, item)
+            elif known is not None and (item is not None or keep_nulls or known.get("nullable") or is_open(schema)):
+                kept[key] = prune(known, item, keep_nulls=keep_nulls)
         return kept
     if isinstance(value, list):
-        return [prune(of_items(schema), item) for item in value]
+        return [prune(of_items(schema), item, keep_nulls=keep_nulls) for item in value]
     return value
 
 

@@ -142,6 +142,8 @@ class _LabelParser:
         if (token := self._next()) != "(":
             raise bad_request(f"unable to parse requirement: found '{token}' expected: '('")
         values: set[str] = set()
+        if not self._peek():
+            raise bad_request("unable to parse requirement: found '', expected: ',', ')' or identifier")
         while (word := self._next()) != ")":
             if not word:
                 raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
@@ -186,6 +188,8 @@ def _field_test(kind: Kind, term: str) -> Callable[[Object], bool]:
     if split is None:
         raise bad_request(f"invalid selector: '{term}'; can't understand '{term}'")
     path, operator, value = split[1].strip(), split[2], re.sub(r"\\(.)", r"\1", split[3])
+    if re.search(r"(?<!\\)(\\\\)*\\$", split[3]):
+        raise bad_request("invalid field selector: invalid escape sequence: \\")
     if strange := re.search(r"(?<!\\)=", split[3]):
         raise bad_request(f"invalid field selector: unescaped character in value: {ord(strange[0])}")
     known = (*_EVERYWHERE, *_FIELDS.get(kind.kind, ()))

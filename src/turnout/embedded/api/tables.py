@@ -9,10 +9,11 @@ from typing import Any
 from turnout.embedded.api.errors import ApiError
 from turnout.embedded.api.routes import Served
 
-__all__ = ["check_include", "partial", "table"]
+__all__ = ["as_v1beta1", "check_include", "partial", "table"]
 
 Object = dict[str, Any]
 
+_OLD = "meta.k8s.io/v1beta1"
 _INCLUDES = ("", "Metadata", "Object", "None")
 
 
@@ -51,6 +52,17 @@ def table(
             for obj in found
         ],
     }
+
+
+def as_v1beta1(table: Object) -> Object:
+    """The same in the words of the older version, whose objects are of it too."""
+    rows = [
+        {**row, "object": {**row["object"], "apiVersion": _OLD}}
+        if row["object"] and row["object"]["kind"] == "PartialObjectMetadata"
+        else row
+        for row in table["rows"]
+    ]
+    return {**table, "apiVersion": _OLD, "rows": rows}
 
 
 def partial(obj: Object) -> Object:

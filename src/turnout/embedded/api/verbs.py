@@ -6,6 +6,7 @@ Each builds the new object inside one transaction of the store, so that two writ
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from turnout.embedded.api import (
@@ -26,7 +27,7 @@ from turnout.embedded.api.calls import Call, Reply
 from turnout.embedded.api.errors import ApiError
 from turnout.embedded.api.managers import Manager
 from turnout.embedded.api.options import DeleteOptions, WriteOptions
-from turnout.embedded.kinds import KINDS
+from turnout.embedded.kinds import KINDS, Kind
 from turnout.embedded.store import AlreadyExists, Stale, Store
 from turnout.errors import NotFound
 
@@ -55,8 +56,9 @@ def handle(store: Store, call: Call) -> Reply:
     verb = _VERBS.get((call.method, target.name is not None))
     if verb is None or target.served.view is not None or (call.method == "POST" and _namespace_missing(call)):
         raise errors.method_not_allowed()
+    shape = reading.shape_of(call)  # one that there is not is refused before anything is written
     try:
-        return verb(store, call)
+        return reading.shaped(call, verb(store, call), shape)
     except NotFound as problem:
         raise errors.not_found(target.kind, target.name or "") from problem
     except Stale as problem:
@@ -77,7 +79,7 @@ def _namespace_missing(call: Call) -> bool:
 
 def _check_subresource(call: Call) -> None:
     target = call.target
-    if target.subresource is None:
+    if target.subresource is None or _is_finalize(call):
         return
     if target.subresource != "status":
         raise errors.not_found(target.kind, target.name or "") if target.kind.custom else errors.no_resource()
@@ -85,7 +87,17 @@ def _check_subresource(call: Call) -> None:
         # A definition without status still has the path in Kubernetes, and says that the object is not there.
         raise errors.not_found(target.kind, target.name or "") if target.kind.custom else errors.no_resource()
     if call.method not in ("GET", "PUT", "PATCH"):
-        raise errors.method_not_allowed()
+        verb = {"POST": "create", "DELETE": "delete"}.get(call.method)
+        if verb is None or not target.kind.custom:
+            raise errors.method_not_allowed()
+        text = f'{verb} is not supported on resources of kind "{target.kind.resource}"'
+        raise ApiError(405, text, reason="MethodNotAllowed", details=errors.about(target.kind, ""))
+
+
+def _is_finalize(call: Call) -> bool:
+    """The way to let go of a namespace: it alone writes its spec."""
+    target = call.target
+    return (target.kind.kind, target.subresource, call.method) == ("Namespace", "finalize", "PUT")
 
 
 def _manager(call: Call, chosen: WriteOptions, operation: str) -> Manager:
@@ -158,6 +170,9 @@ def _check_preconditions(call: Call, current: Object, wanted: Object) -> None:
 def _updated(store: Store, call: Call, current: Object, wanted: Object, chosen: WriteOptions) -> Object:
     """The object that an update or patch stores: the part that the path writes is the client's, the rest as it is."""
     target = call.target
+    if _is_finalize(call):
+        kept = (wanted.get("spec") or {}).get("finalizers")
+        return {**current, "spec": {"finalizers": kept} if kept else {}}
     admitted = writing.admit(store, target, _only_written(call, current, wanted), current=current)
     return managers.after_update(target.kind, current, admitted, manager=_manager(call, chosen, "Update"))
 
@@ -251,7 +266,16 @@ def _patched(call: Call, content_type: str, current: Object, body: Body) -> Obje
     wrong = None if target.kind.custom else writing.first_wrong_type(target, schemas.prune(target.kind.schema, patched))
     if wrong is not None:
         raise errors.invalid_patch(patched, writing.undecodable(target.kind, wrong))
+    _check_encoding(target.kind, patched)
     return patched
+
+
+def _check_encoding(kind: Kind, patched: Object) -> None:
+    """Refuse a patch that leaves something that is no base64 where it must be."""
+    try:
+        check_encoding(kind, patched)
+    except ApiError as problem:
+        raise errors.invalid_patch(patched, str(problem).rpartition(": ")[2]) from problem
 
 
 def _check_same_kind(call: Call, patched: Object) -> None:
@@ -260,10 +284,9 @@ def _check_same_kind(call: Call, patched: Object) -> None:
     if (named, version) == (target.kind.kind, target.served.api_version):
         return
     if isinstance(named, str) and named in KINDS and not target.kind.custom:
-        try:
-            check_encoding(KINDS[named], patched)  # Kubernetes decodes it as what it claims to be
-        except ApiError as problem:
-            raise errors.invalid_patch(patched, str(problem).rpartition(": ")[2]) from problem
+        _check_encoding(KINDS[named], patched)  # Kubernetes decodes it as what it claims to be
+    if isinstance(named, str) and isinstance(version, str) and not target.kind.custom:
+        raise errors.invalid_patch(patched, writing.not_convertible(target.kind, named, version))
     text = f"the API version and kind of the object ({version}, {named}) do not match those of the path"
     raise errors.bad_request(f"{text} ({target.served.api_version}, {target.kind.kind})")
 
@@ -276,7 +299,7 @@ def _apply(store: Store, call: Call, chosen: WriteOptions) -> Reply:
         shown = target.served.present(current)
         merged = apply.apply(target.kind, shown, config, manager=manager, force=chosen.force)
         _check_preconditions(call, current, merged)
-        return writing.admit(store, target, _only_written(call, current, merged), current=current)
+        return writing.admit(store, target, _only_written(call, current, merged), current=current, is_applied=True)
 
     for _ in range(3):
         try:
@@ -301,7 +324,7 @@ def _apply_new(store: Store, call: Call, config: Object, manager: Manager, chose
     new = apply.apply(target.kind, None, config, manager=manager, force=chosen.force)
     if target.kind.has_status and target.kind.custom:
         new = {key: value for key, value in new.items() if key != "status"}
-    admitted = writing.admit(store, target, new, current=None)
+    admitted = writing.admit(store, target, new, current=None, is_applied=True)
     return store.create(target.kind.kind, admitted, dry_run=chosen.dry_run)
 
 
@@ -320,7 +343,9 @@ def _configuration(call: Call) -> Object:
     if not isinstance(config.get("metadata"), dict):
         config = {**config, "metadata": {}}
     apply.check_configuration(target.kind, config)
-    return writing.check_identity(target, config)
+    # What the path does not write is not its applier's either.
+    ignored = "" if not target.kind.has_status else "status" if target.subresource is None else "spec"
+    return writing.check_identity(target, {key: value for key, value in config.items() if key != ignored})
 
 
 def _delete(store: Store, call: Call) -> Reply:
@@ -392,10 +417,15 @@ def _delete_collection(store: Store, call: Call) -> Reply:
                         target.kind.kind,
                         obj["metadata"]["name"],
                         target.namespace,
+                        uid=chosen.uid,
+                        resource_version=chosen.resource_version,
                         finalizers=_FINALIZERS.get(chosen.propagation, ()),
                         dry_run=chosen.dry_run,
                     )
                 )
+            except Stale as problem:
+                named = replace(call, target=replace(target, name=obj["metadata"]["name"]))
+                raise _unmet(store, named, chosen) from problem
             except NotFound:
                 continue  # somebody else deleted it meanwhile, which is what was asked for
     version = {"resourceVersion": str(store.resource_version)}

@@ -26,6 +26,7 @@ Object = dict[str, Any]
 _LONGEST_S = 3600.0
 _BOOKMARK_S, _GREETING_S = 30.0, 0.4
 _LONGEST_SLEEP_S = 5.0
+_TABLES = ("Table", "OldTable")
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -38,6 +39,7 @@ class Watch:
     version: int | None
     timeout_s: float
     bookmarks: bool
+    from_now: bool
     marks_initial_end: bool
 
 
@@ -60,6 +62,7 @@ def opened(call: Call) -> Watch:
         selector=selectors.of_request(call.target.kind, query),
         version=None if sends_initial or number == 0 else number,
         timeout_s=min(float(seconds), _LONGEST_S) if seconds.isdigit() and seconds != "0" else _LONGEST_S,
+        from_now=number == 0 and query.get("sendInitialEvents") == "false",
         bookmarks=options.flag(call.query, "allowWatchBookmarks"),
         marks_initial_end=sends_initial,
     )
@@ -171,6 +174,8 @@ def _start(store: Store, watch: Watch, lines: _Lines) -> tuple[int, bytes]:
         if watch.version > current:
             raise errors.too_large_resource_version(watch.version, current)
         return watch.version, b""
+    if watch.from_now:
+        return store.resource_version, b""
     target = watch.call.target
     snapshot = store.snapshot(target.kind.kind, target.namespace)
     found = b"".join(lines.event("ADDED", obj) for obj in snapshot.objects if watch.selector.selects(obj))
@@ -208,7 +213,7 @@ class _Lines:
         served = self._watch.call.target.served
         metadata: Object = {"resourceVersion": str(version), **({"annotations": annotations} if annotations else {})}
         obj = {"kind": served.kind.kind, "apiVersion": served.api_version, "metadata": metadata}
-        if self._shape == "Table":
+        if self._shape in _TABLES:
             obj = {**tables.table(served, [], metadata={"resourceVersion": str(version)}), "rows": []}
         return _line("BOOKMARK", obj)
 
@@ -217,9 +222,9 @@ class _Lines:
 
     def _shown(self, obj: Object) -> Object:
         served = self._watch.call.target.served
-        if self._shape == "Partial":
+        if self._shape in ("Partial", "PartialList"):
             return tables.partial(obj)
-        if self._shape != "Table":
+        if self._shape not in _TABLES:
             return served.present(obj)
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
         with_columns, self._columns_sent = not self._columns_sent, True

@@ -26,6 +26,7 @@ __all__ = [
     "field_faults",
     "first_wrong_type",
     "not_an_object",
+    "not_convertible",
     "strict",
     "undecodable",
 ]
@@ -82,6 +83,14 @@ def _metadata(target: Target, obj: Object) -> Object:
     return found
 
 
+def not_convertible(kind: Kind, named: str, version: str) -> str:
+    """Why Go cannot read an object of another kind as one of this built-in kind."""
+    known = KINDS.get(named)
+    if known is not None and known.api_version == version and not known.custom:
+        return f"converting (v1.{named}) to (core.{kind.kind}): unknown conversion"
+    return f'no kind "{named}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+
+
 def _typed(call: Call, obj: Object) -> Object:
     """The object with apiVersion and kind, which must be those of the path; built-in kinds may leave them out."""
     target = call.target
@@ -96,11 +105,7 @@ def _typed(call: Call, obj: Object) -> Object:
     if (named, version) == (kind.kind, wanted):
         return {**obj, "apiVersion": wanted, "kind": kind.kind}
     if not kind.custom:
-        known = KINDS.get(named)
-        if known is not None and known.api_version == version and not known.custom:
-            why = f"converting (v1.{named}) to (core.{kind.kind}): unknown conversion"
-        else:
-            why = f'no kind "{named}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+        why = not_convertible(kind, named, version)
         raise errors.bad_request(f'{named} in version "{version}" cannot be handled as a {kind.kind}: {why}')
     if version != wanted:
         raise errors.bad_request(
@@ -202,14 +207,16 @@ def check_namespace(store: Store, target: Target, name: str) -> None:
         raise errors.forbidden(f'{target.kind.resource} "{name}" is forbidden: {message}', details=details)
 
 
-def admit(store: Store, target: Target, obj: Object, *, current: Object | None) -> Object:
-    """The object as it may be stored.
+def admit(store: Store, target: Target, obj: Object, *, current: Object | None, is_applied: bool = False) -> Object:
+    """The object as it may be stored. An applied null is refused where another one is as good as nothing.
 
     Raises:
         ApiError: its types (400), its contents (422) or a webhook (403) refuse it.
     """
     kind, is_status = target.kind, target.subresource == "status"
-    obj = _without_empty(schemas.prune(kind.schema, obj))
+    metadata_only = {"metadata": schemas.prune(kind.schema, {"metadata": obj["metadata"]})["metadata"]}
+    obj = schemas.prune(kind.schema, {**obj, **metadata_only}, keep_nulls=is_applied and kind.custom)
+    obj = _without_empty(obj)
     _check_types(target, obj)
     obj = schemas.with_defaults(kind.schema, obj)
     if not is_status:
@@ -242,7 +249,7 @@ def _causes(kind: Kind, obj: Object, current: Object | None, *, is_status: bool)
         if not any(cause.blocks_rules for cause in broken):
             broken += rules.causes(kind.schema, obj)
         return found + [cause for cause in broken if (cause.field.partition(".")[0] == "status") == is_status]
-    return found if is_status else [*found, *built_in.causes(kind, obj, current)]
+    return found if is_status and kind.kind != "Namespace" else [*found, *built_in.causes(kind, obj, current)]
 
 
 def _check_types(target: Target, obj: Object) -> None:
@@ -269,6 +276,7 @@ def undecodable(kind: Kind, cause: errors.Cause) -> str:
     found = cause.message.rpartition(": ")[2].strip('"')
     go = {"boolean": "bool", "integer": "number"}.get(found, found)
     path, wanted = _go_field(kind.schema, cause.field)
+    wanted = _GO_NAMES.get((kind.kind, path), wanted)
     struct = "ObjectMeta" if cause.field.startswith("metadata.") else kind.kind
     if kind.custom:
         path = path.removeprefix("metadata.")
@@ -298,7 +306,12 @@ def _go_type(schema: schemas.Schema, field: str) -> str:
         return f"map[string]{_go_type(inner, field)}"
     if kind == "object":
         return "v1." + field[:1].upper() + field[1:].removesuffix("s")
+    if schema.get("format") == "byte":
+        return "[]uint8"
     return {"integer": str(schema.get("format", "int64")), "boolean": "bool"}.get(kind, kind)
+
+
+_GO_NAMES = {("Secret", "type"): "v1.SecretType"}  # types of Go that are texts in JSON
 
 
 def _cannot_be_handled(target: Target, message: str) -> errors.ApiError:

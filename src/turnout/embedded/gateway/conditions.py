@@ -17,15 +17,21 @@ Object = dict[str, Any]
 _CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
-def conditions(resolved: Resolved, parent: Parent, *, overlapping: str = "", refused: str = "") -> list[Object]:
+def conditions(
+    resolved: Resolved, parent: Parent, *, overlapping: Sequence[str] = (), refused: str = ""
+) -> list[Object]:
     """The conditions of one parent, without their times."""
-    found = [_accepted(parent, refused=refused or resolved.unsupported), _references(resolved.problem)]
+    found = [
+        _accepted(parent, refused=f"The gateway refuses this route: {refused}" if refused else resolved.unsupported),
+        _references(resolved.problem),
+    ]
     if resolved.without_endpoints:
         names = resolved.without_endpoints
         message = f"Failed to find endpoints: no ready endpoints for the related Service {names[0]}."
         found.append(_condition("BackendsAvailable", False, "EndpointsNotFound", message))
     if overlapping:
-        message = f"Overlapping match conditions with route(s): HTTPRoute {overlapping}"
+        others = ", ".join(f"HTTPRoute {other}" for other in overlapping)
+        message = f"Overlapping match conditions with route(s): {others}"
         found.append(_condition("RouteRulesOverlap", True, "RouteRulesOverlap", message))
     return found
 
@@ -58,7 +64,7 @@ def _accepted(parent: Parent, *, refused: str) -> Object:
     if parent.reason:
         return _condition("Accepted", False, parent.reason, parent.message)
     if refused:
-        return _condition("Accepted", False, "UnsupportedValue", f"The gateway refuses this route: {refused}")
+        return _condition("Accepted", False, "UnsupportedValue", refused)
     return _condition("Accepted", True, "Accepted", "Route is accepted")
 
 

@@ -232,6 +232,8 @@ def _listener(port: int, folder: Path) -> Object:
         "use_remote_address": True,  # we are the edge: x-request-id is ours
         "server_header_transformation": "PASS_THROUGH",
         "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
         "rds": {"route_config_name": "gateway", "config_source": _watched(folder / "routes.json")},
         "access_log": [
             {

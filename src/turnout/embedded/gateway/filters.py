@@ -52,7 +52,9 @@ def redirect(filters: Sequence[Object], match: Object) -> Object | None:
 def rewrite(filters: Sequence[Object], match: Object) -> Object:
     """What URLRewrite changes on the way to the backend; the query stays."""
     wanted: Object = next((entry["urlRewrite"] for entry in filters if "urlRewrite" in entry), {})
-    found: Object = {"host_rewrite_literal": wanted["hostname"]} if "hostname" in wanted else {}
+    found: Object = {}
+    if "hostname" in wanted:
+        found = {"host_rewrite_literal": wanted["hostname"], "append_x_forwarded_host": True}
     path = wanted.get("path") or {}
     if "replaceFullPath" in path:
         found |= _regex_rewrite("^/.*$", path["replaceFullPath"])

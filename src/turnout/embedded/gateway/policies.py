@@ -45,11 +45,13 @@ def accepted(policy: Object, policies: Sequence[Object]) -> bool:
 def conditions(policy: Object, world: World, routes: Sequence[Object]) -> list[tuple[Object, Object]]:
     """Accepted, without its time, for each Gateway that the policy reaches; none when nothing is there to reach."""
     holds = accepted(policy, world.policies)
+    kind, _, name = next(iter(_targets(policy)), ("", "", ""))
+    taken = f"Unable to target {kind} {name}, another BackendTrafficPolicy has already attached to it"
     entry = {
         "type": "Accepted",
         "status": str(holds),
         "reason": "Accepted" if holds else "Conflicted",
-        "message": "Policy has been accepted." if holds else "Unable to target a resource that has a policy already.",
+        "message": "Policy has been accepted." if holds else taken,
     }
     return [(ancestor, entry) for ancestor in _ancestors(policy, world, routes)]
 

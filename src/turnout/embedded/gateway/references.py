@@ -35,21 +35,29 @@ class Problem:
     message: str
 
 
-def follow(route: Object, reference: Object, world: World, *, where: str) -> str | Problem:
-    """The cluster that a reference leads to."""
+# Envoy Gateway's words, which know of more than this engine has.
+_GROUPS = (
+    "Group is invalid, only the core API group (specified by omitting the group field or setting it to an empty "
+    "string), multicluster.x-k8s.io and gateway.envoyproxy.io are supported."
+)
+_SERVICES = "Kind is invalid, only Service, MCS ServiceImport and Envoy Gateway Backend are supported."
+
+
+def follow(route: Object, reference: Object, world: World, *, failed: str) -> str | Problem:
+    """The cluster that a reference leads to; `failed` begins the message when it leads nowhere."""
     if reference.get("group", "") or reference.get("kind", "Service") != "Service":
-        return Problem("InvalidKind", f"Failed to process {where}: Kind is invalid, only Service is supported.")
+        return Problem("InvalidKind", f"{failed}: {_GROUPS if reference.get('group', '') else _SERVICES}")
     namespace = _namespace(route, reference)
     name = service_name(route, reference)
     if namespace != route["metadata"]["namespace"] and not _is_granted(route, reference, world):
-        text = f"Failed to process {where}: Backend ref to Service {name} not permitted by any ReferenceGrant."
+        text = f"{failed}: Backend ref to Service {name} not permitted by any ReferenceGrant."
         return Problem("RefNotPermitted", text)
     service = world.services.get((namespace, reference["name"]))
     if service is None:
-        return Problem("BackendNotFound", f"Failed to process {where}: service {name} not found.")
+        return Problem("BackendNotFound", f"{failed}: service {name} not found.")
     port = int(reference.get("port") or 0)
     if port not in [entry["port"] for entry in service["spec"].get("ports") or ()]:
-        return Problem("PortNotFound", f"Failed to process {where}: TCP Port {port} not found on Service {name}.")
+        return Problem("PortNotFound", f"{failed}: TCP Port {port} not found on Service {name}.")
     return envoy.cluster_name(namespace, reference["name"], port)
 
 

@@ -83,17 +83,18 @@ def table(routes: Sequence[Resolved]) -> dict[str, list[envoy.Rule]]:
     return {host: [rule for _, rule in sorted(rules, key=lambda entry: entry[0])] for host, rules in hosts.items()}
 
 
-def overlaps(routes: Sequence[Resolved]) -> dict[tuple[str, str], str]:
-    """For each route that shares a match with an older one: the older one's namespace/name."""
-    first: dict[tuple[str, str], tuple[str, str]] = {}
-    found: dict[tuple[str, str], str] = {}
-    for resolved in sorted(routes, key=lambda entry: entry.age):
+def overlaps(routes: Sequence[Resolved]) -> dict[tuple[str, str], list[str]]:
+    """For each route that wants requests which another one wants too: the others, as namespace/name."""
+    wanted: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for resolved in routes:
         for host in resolved.hosts:
             for rule in resolved.rules:
-                owner = first.setdefault((host, matching.same_requests(rule.match)), resolved.key)
-                if owner != resolved.key:
-                    found.setdefault(resolved.key, "/".join(owner))
-    return found
+                wanted.setdefault((host, matching.same_requests(rule.match)), set()).add(resolved.key)
+    found: dict[tuple[str, str], set[str]] = {}
+    for keys in wanted.values():
+        for key in keys if len(keys) > 1 else ():
+            found.setdefault(key, set()).update("/".join(other) for other in keys if other != key)
+    return {key: sorted(others) for key, others in found.items()}
 
 
 def _rules(
@@ -103,15 +104,15 @@ def _rules(
     filters = tuple(rule.get("filters") or ())
     where = f"route rule {number}"
     backends = tuple(
-        _backend(route, reference, world, where=f"{where} backendRef {position}", found=found)
+        _backend(route, reference, world, failed=f"Failed to process {where} backendRef {position}", found=found)
         for position, reference in enumerate(rule.get("backendRefs") or ())
     )
     if hash_policy:
         backends = tuple(backend.hashed() for backend in backends)
-    mirrors = tuple(_mirrors(route, filters, world, where=f"{where} mirror filter", found=found))
+    mirrors = tuple(_mirrors(route, filters, world, found=found))
     if unknown := _beyond(filters, _RULE_FILTERS):
         # The Gateway API: a filter that is not understood is never skipped, its requests get an error.
-        found.unsupported.append(f"filter type {unknown} is not supported")
+        found.unsupported.append(unknown)
         filters, backends = (), ()
     for match in rule.get("matches") or (matching.DEFAULT,):
         yield envoy.Rule(
@@ -125,8 +126,8 @@ def _rules(
         )
 
 
-def _backend(route: Object, reference: Object, world: World, *, where: str, found: _Findings) -> envoy.Backend:
-    target = references.follow(route, reference, world, where=where)
+def _backend(route: Object, reference: Object, world: World, *, failed: str, found: _Findings) -> envoy.Backend:
+    target = references.follow(route, reference, world, failed=failed)
     weight, filters = int(reference.get("weight", 1)), tuple(reference.get("filters") or ())
     if isinstance(target, Problem):
         found.problems.append(target)
@@ -134,17 +135,16 @@ def _backend(route: Object, reference: Object, world: World, *, where: str, foun
     if weight > 0 and not world.listening.get(target):
         found.empty.append(references.service_name(route, reference))
     if unknown := _beyond(filters, _BACKEND_FILTERS):
-        found.unsupported.append(f"filter type {unknown} is not supported within a backendRef")
+        found.unsupported.append(unknown)
         return envoy.Backend(cluster=None, weight=weight)
     return envoy.Backend(cluster=target, weight=weight, filters=filters)
 
 
-def _mirrors(
-    route: Object, filters: Sequence[Object], world: World, *, where: str, found: _Findings
-) -> Iterator[envoy.Mirror]:
+def _mirrors(route: Object, filters: Sequence[Object], world: World, *, found: _Findings) -> Iterator[envoy.Mirror]:
     """A mirror that leads nowhere is left out; Envoy Gateway fails the whole rule then, and the caller with it."""
     for mirror in references.mirrored(filters):
-        target = references.follow(route, mirror["backendRef"], world, where=where)
+        failed = "Failed to validate the RequestMirror filter"
+        target = references.follow(route, mirror["backendRef"], world, failed=failed)
         if isinstance(target, Problem):
             found.problems.append(target)
         else:
@@ -152,4 +152,10 @@ def _mirrors(
 
 
 def _beyond(filters: Sequence[Object], known: frozenset[str]) -> str:
-    return next((entry["type"] for entry in filters if entry.get("type") not in known), "")
+    """What the status says of the first filter that there is not; empty when there are all."""
+    unknown = next((entry for entry in filters if entry.get("type") not in known), None)
+    if unknown is None:
+        return ""
+    if extension := unknown.get("extensionRef"):
+        return f"Invalid filter ExtensionRef: unknown kind {extension['group']}/{extension['kind']}."
+    return f"The gateway refuses this route: filter type {unknown['type']} is not supported"

@@ -70,7 +70,7 @@ class RouteReconciler:
             return _RETRY_S  # it is slow; nothing is reported that it has not taken
         overlapping = resolving.overlaps(taken)
         for entry in resolved:
-            self._report(entry, overlapping=overlapping.get(entry.key, ""))
+            self._report(entry, overlapping=overlapping.get(entry.key, []))
         for policy in world.policies:
             self._report_policy(policy, world, routes)
         return None if runs else _RETRY_S
@@ -161,7 +161,7 @@ class RouteReconciler:
                 self._publisher.forget()
             self._envoy_pid = pid
 
-    def _report(self, entry: Resolved, *, overlapping: str) -> None:
+    def _report(self, entry: Resolved, *, overlapping: Sequence[str]) -> None:
         refused = self._refused.get(_identity(entry), "")
         found = [
             (parent.reference, conditions.conditions(entry, parent, overlapping=overlapping, refused=refused))
@@ -171,6 +171,8 @@ class RouteReconciler:
 
     def _report_policy(self, policy: Object, world: World, routes: Sequence[Object]) -> None:
         found = policies.conditions(policy, world, routes)
+        if not found and not policy.get("status"):
+            return  # it reaches nothing, and nobody has anything to say of it
         self._write(_POLICY, policy, conditions.with_ancestors(policy, found))
 
     def _write(self, kind: str, seen: Object, wanted: Object) -> None:
