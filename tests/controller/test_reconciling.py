@@ -496,6 +496,16 @@ def test_requests_that_found_no_endpoint_are_charged_to_the_version_without_any(
     assert stage.status["verdict"]["errors"] == {"champion": 0, "challenger": 40}
 
 
+def test_requests_that_found_no_endpoint_long_ago_are_charged_to_nobody() -> None:
+    stage = Stage("digits-v1", "digits-v2")
+    stage.tick()
+    stage.kube.versions["digits-v2"] = inferenceservice("digits-v2", ready=False)
+    stage.ledger.homeless = [{"id": f"h{n}", "time_us": stage.now_us - 60 * SECOND} for n in range(60)]
+    stage.tick()
+    assert stage.condition("EvidenceValid")["reason"] == "UnrecordedProbability"
+    assert stage.ledger.actions == ["adopt", "start"]
+
+
 def test_requests_that_found_no_endpoint_although_all_have_some_are_an_alarm() -> None:
     stage = Stage("digits-v1", "digits-v2")
     stage.tick()

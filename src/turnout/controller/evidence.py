@@ -172,10 +172,14 @@ class Test:
 
 @dataclass(frozen=True)
 class Homeless:
-    """The one version of a pair without ready endpoints, empty when it is not one; and the challenger's share."""
+    """The one version of a pair without ready endpoints, empty when it is not one, and the challenger's share.
+
+    Of requests before `since_us` nobody knows any more who was ready.
+    """
 
     version: str
     share: float
+    since_us: int = 0
 
 
 @dataclass(frozen=True)
@@ -278,12 +282,12 @@ def feed(test: Test, kind: Kind, page: Mapping[str, Any], tainted: Mapping[str, 
 
 def _charge(test: Test, requests: Sequence[Mapping[str, Any]], homeless: Homeless | None) -> None:
     """An error for the version without endpoints; where it could have been either, or neither, it is an alarm."""
-    if homeless is None or not homeless.version:
-        test.comparison.unrecorded(recorded=0, unrecorded=len(requests))
-        return
-    assigned = homeless.version == test.challenger
-    for _ in requests:
-        test.comparison.answer(error=True, duration_us=0.0, assigned=assigned, share=homeless.share)
+    whose = homeless or Homeless("", 0.0)
+    known = [request for request in requests if whose.version and request["time_us"] >= whose.since_us]
+    test.comparison.unrecorded(recorded=0, unrecorded=len(requests) - len(known))
+    assigned = whose.version == test.challenger
+    for _ in known:
+        test.comparison.answer(error=True, duration_us=0.0, assigned=assigned, share=whose.share)
 
 
 def _count_unrecorded(test: Test, page: Mapping[str, Any], *, forced: bool) -> None:

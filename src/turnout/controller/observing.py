@@ -17,6 +17,9 @@ from turnout.kube.turnouts import TurnoutSpec
 
 __all__ = ["Ledger", "Turn", "World", "blindness", "current_tests", "observe"]
 
+# A gateway's log is read within seconds; who is ready now was, most likely, ready then.
+_READINESS_LASTS_US = 10_000_000
+
 
 class Ledger(EvidenceSource, Pairs, Protocol):
     """The ledger, as the controller needs it."""
@@ -136,14 +139,14 @@ def observe(turnout: dict[str, Any], spec: TurnoutSpec, host: str, ledger: Ledge
         shadows=dict(state.get("shadows", {})),
     )
     turn.running = current_tests(turn)
-    _read_evidence(turn, ledger, world.ready(namespace))
+    _read_evidence(turn, ledger, world)
     turn.shadows, turn.has_news = shadowing.read(
         ledger, name, turn.shadows, namespace=namespace, spec=spec, now_us=world.now_us
     )
     return turn
 
 
-def _read_evidence(turn: Turn, ledger: Ledger, ready: frozenset[str]) -> None:
+def _read_evidence(turn: Turn, ledger: Ledger, world: World) -> None:
     for version, test in turn.running.items():
         challenge = turn.rollout.challenge(version)
         increment = read_increment(
@@ -156,7 +159,7 @@ def _read_evidence(turn: Turn, ledger: Ledger, ready: frozenset[str]) -> None:
             tainted=turn.rollout.tainted,
             forced=turn.spec.policy.forced_routing,
             host=turn.host,
-            homeless=_homeless(turn, test, ready),
+            homeless=_homeless(turn, test, world),
         )
         turn.increments[version] = increment
         if challenge is not None and increment.labels:
@@ -164,11 +167,12 @@ def _read_evidence(turn: Turn, ledger: Ledger, ready: frozenset[str]) -> None:
             turn.rollout = turn.rollout.with_challenge(counted)
 
 
-def _homeless(turn: Turn, test: Test, ready: frozenset[str]) -> Homeless:
-    weights = turn.rollout.weights
+def _homeless(turn: Turn, test: Test, world: World) -> Homeless:
+    weights, ready = turn.rollout.weights, world.ready(turn.namespace)
     gone = [v for v in (test.champion, test.challenger) if v not in ready and weights.get(v, 0)]
     mine, theirs = weights.get(test.challenger, 0), weights.get(test.champion, 0)
-    return Homeless(gone[0] if len(gone) == 1 else "", mine / max(mine + theirs, 1))
+    since_us = max(turn.rollout.rev_us, world.now_us - _READINESS_LASTS_US)
+    return Homeless(gone[0] if len(gone) == 1 else "", mine / max(mine + theirs, 1), since_us)
 
 
 def current_tests(turn: Turn) -> dict[str, Test]:
