@@ -361,6 +361,17 @@ def test_before_the_first_weight_a_probe_shows_that_users_are_kept() -> None:
     assert ("HTTPRoute", "digits-probe") not in stage.kube.objects
 
 
+def test_stickiness_that_comes_in_mid_rollout_is_a_revision_that_the_audit_knows() -> None:
+    stage = Stage("digits-v1", "digits-v2")
+    stage.tick()
+    before = stage.kube.route["metadata"]["annotations"][REV]
+    stage.turnout["spec"]["sticky"] = {"header": "x-user"}
+    stage.tick()
+    after = stage.kube.route["metadata"]["annotations"][REV]
+    assert after != before
+    assert stage.ledger.revs[after] == {"digits-v1": 95, "digits-v2": 5}
+
+
 def test_where_users_are_not_kept_every_request_is_a_unit_and_the_condition_says_why() -> None:
     stage = Stage("digits-v1", "digits-v2", sticky={"header": "X-User"})
     stage.gateway.sticky = False

@@ -49,6 +49,8 @@ def commit(turn: Turn, decisions: Sequence[Decision], ledger: Ledger, *, term: i
         if made.rollout.rev != rev:
             rows.append(_weights_row(made.rollout))
             rev = made.rollout.rev
+    if turn.rollout.rev != rev:  # other stamps under the same weights: stickiness came or went
+        rows.append(_weights_row(turn.rollout))
     save(turn, ledger, rows, term=term)
 
 

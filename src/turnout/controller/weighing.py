@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -48,10 +49,11 @@ def seated(rollout: Rollout, newcomer: str) -> Rollout:
     """The rollout with a seat for a newcomer.
 
     A gateway's hash has no salt: with the same order in every rollout the same users would always be the first to meet
-    what is new. So the newcomer sits now behind, now before the champion.
+    what is new. So the newcomer sits before or behind the champion. Which of the two depends on the pair alone: what is
+    known of a user's place stays true when the pair meets again.
     """
     seats = [version for version in rollout.order if version in rollout.served]
     if rollout.challenges:
         return replace(rollout, order=(*seats, newcomer))
-    behind = len(rollout.judged) % 2 == 1
+    behind = zlib.crc32(f"{rollout.champion}|{newcomer}".encode()) % 2 == 1
     return replace(rollout, order=(*seats, newcomer) if behind else (newcomer, *seats))
