@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy cluster-demo lock compile proto clean
+.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-ledger bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy cluster-demo lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ bench-engine: $(READY) ## A hundred versions on one engine; table, bench/out/eng
 
 bench-decision: $(READY) ## Hold the decision against its bars (about 20 minutes); table, bench/out/decision.json
 	$(BIN)/python -m bench.decision
+
+bench-ledger: $(READY) ## Ten million predictions on SQLite and PostgreSQL (20 minutes); table, bench/out/ledger.json
+	$(BIN)/python -m bench.ledger
 
 lock: ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

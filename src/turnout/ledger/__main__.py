@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=settings.read("TURNOUT_LOG_LEVEL"), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         _serve(options)
     except TurnoutError as error:
