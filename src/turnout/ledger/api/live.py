@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
-from turnout.ledger import audit
+from turnout.ledger import audit, bulk
 from turnout.ledger.schema import AUDIT_HEAD, FEEDBACK, PREDICTIONS, VERSIONS, Standing
 from turnout.ledger.store import Store
 
@@ -69,37 +69,51 @@ def _news(
     connection: Connection, seen: Seen, *, namespace: str, endpoint: str | None
 ) -> tuple[list[dict[str, Any]], Seen]:
     times, word, decision = seen
-    versions = select(VERSIONS).where(VERSIONS.c.namespace == namespace)
+    wanted = select(VERSIONS).where(VERSIONS.c.namespace == namespace)
     if endpoint is not None:
-        versions = versions.where(VERSIONS.c.endpoint == endpoint)
+        wanted = wanted.where(VERSIONS.c.endpoint == endpoint)
+    versions = connection.execute(wanted).all()
     news, times = [], dict(times)
-    for version in connection.execute(versions).all():
-        columns = [PREDICTIONS.c[name] for name in ("id", "time_us", "standing", "rev")]
-        found = connection.execute(
-            select(*columns)
-            .where(PREDICTIONS.c.version_no == version.no, PREDICTIONS.c.time_us > times.get(version.no, 0))
-            .order_by(PREDICTIONS.c.time_us.desc())
-            .limit(_NEWEST)
-        ).all()
-        head = {"event": "prediction", "endpoint": version.endpoint, "version": version.version}
-        news += [
-            head | {"id": row.id, "time_us": row.time_us, "rev": row.rev, "shadow": row.standing == Standing.SHADOW}
-            for row in reversed(found)
-        ]
-        times[version.no] = max([times.get(version.no, 0), *(row.time_us for row in found)])
-    words = connection.execute(
-        select(FEEDBACK).where(FEEDBACK.c.no > word).order_by(FEEDBACK.c.no.desc()).limit(_NEWEST)
-    ).all()
-    news += [
-        {"event": "feedback", "id": row.prediction_id, "arrived_us": row.arrived_us, "outcome": row.outcome}
-        for row in reversed(words)
-    ]
+    for version in versions:
+        made = _predictions(connection, version, after_us=times.get(version.no, 0))
+        news += made
+        times[version.no] = max([times.get(version.no, 0), *(one["time_us"] for one in made)])
+    said, word = _words(connection, {version.no for version in versions}, after=word)
     decided = audit.rows(
         connection, namespace=namespace, turnout=endpoint, action=None, after_seq=decision, limit=_NEWEST
     )
-    news += [{"event": "decision"} | row for row in decided]
-    last = (max([word, *(row.no for row in words)]), max([decision, *(row["seq"] for row in decided)]))
-    return news, (times, *last)
+    news += [*said, *({"event": "decision"} | row for row in decided)]
+    return news, (times, word, max([decision, *(row["seq"] for row in decided)]))
+
+
+def _predictions(connection: Connection, version: Row[Any], *, after_us: int) -> list[dict[str, Any]]:
+    """The newest of one version, in their order."""
+    columns = [PREDICTIONS.c[name] for name in ("id", "time_us", "standing", "rev")]
+    found = connection.execute(
+        select(*columns)
+        .where(PREDICTIONS.c.version_no == version.no, PREDICTIONS.c.time_us > after_us)
+        .order_by(PREDICTIONS.c.time_us.desc())
+        .limit(_NEWEST)
+    ).all()
+    head = {"event": "prediction", "endpoint": version.endpoint, "version": version.version}
+    return [
+        head | {"id": row.id, "time_us": row.time_us, "rev": row.rev, "shadow": row.standing == Standing.SHADOW}
+        for row in reversed(found)
+    ]
+
+
+def _words(connection: Connection, version_nos: set[int], *, after: int) -> tuple[list[dict[str, Any]], int]:
+    """The newest about predictions of these versions, in their order, and the number of the last word of all."""
+    newest = select(FEEDBACK).where(FEEDBACK.c.no > after).order_by(FEEDBACK.c.no.desc()).limit(_NEWEST)
+    found = connection.execute(newest).all()
+    names = {row.prediction_id for row in found}
+    owners = dict(map(tuple, bulk.among(connection, PREDICTIONS.c.id, names, PREDICTIONS.c.version_no)))
+    said = [
+        {"event": "feedback", "id": row.prediction_id, "arrived_us": row.arrived_us, "outcome": row.outcome}
+        for row in reversed(found)
+        if owners.get(row.prediction_id) in version_nos
+    ]
+    return said, max([after, *(row.no for row in found)])
 
 
 def _event(one: dict[str, Any]) -> bytes:
