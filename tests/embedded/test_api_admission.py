@@ -82,9 +82,9 @@ def test_an_own_container_gets_resources(api: Api) -> None:
             "Setting both StorageURI and StorageURIs is not supported.",
         ),
         ({"model": MODEL, "minReplicas": 3, "maxReplicas": 1}, "'MinReplicas' cannot be greater than MaxReplicas"),
-        ({"model": MODEL, "minReplicas": -1}, "MinReplicas cannot be less than 0"),
-        ({"model": MODEL, "maxReplicas": -1}, "MaxReplicas cannot be less than 0"),
-        ({"model": MODEL, "containerConcurrency": -1}, "Parallelism cannot be less than 0"),
+        ({"model": MODEL, "minReplicas": -1}, "'MinReplicas' cannot be less than 0"),
+        ({"model": MODEL, "maxReplicas": -1}, "'MaxReplicas' cannot be less than 0"),
+        ({"model": MODEL, "containerConcurrency": -1}, "parallelism cannot be less than 0"),
         ({"model": MODEL, "logger": {}}, "invalid logger type"),
         ({"model": MODEL, "logger": {"mode": "all", "storage": {"path": "p"}}}, "invalid logger storage configuration"),
         (
@@ -95,6 +95,11 @@ def test_an_own_container_gets_resources(api: Api) -> None:
             {"model": {**MODEL, "storageUri": "gs://b/k", "storage": {"key": "k"}}},
             "storageUri, must be one of: [s3://, hdfs://, webhdfs://]",
         ),
+        (
+            {"model": MODEL, "workerSpec": {}},
+            "the InferenceService \"a\" is invalid: Multinode only supports 'pvc' and 'oci' Storage Protocol(s3)",
+        ),
+        ({"containers": []}, "exactly one of [Name, SKLearn,"),
         (
             {"model": {"modelFormat": {"name": "onnx"}, "storage": {"parameters": {"type": "ftp"}}}},
             "storage.spec.type, must be one of: [s3://, hdfs://, webhdfs://]. storage.spec.type [ftp] is not supported",
@@ -233,3 +238,20 @@ def test_one_runtime_has_one_priority_per_format(api: Api) -> None:
     refused = api.post(RUNTIMES, runtime(supportedModelFormats=formats(("1", 1), ("2", 2))))
     expected = "different priorities assigned for the model format pear under the servingruntime a"
     assert denied(refused) == expected
+
+
+def test_what_the_defaulting_webhook_cannot_read_is_refused_in_gos_words(api: Api) -> None:
+    def refused(**predictor: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = api.post(SERVICES, inference_service(**predictor)).json()
+        return answer
+
+    amount = refused(model={**MODEL, "resources": {"limits": {"cpu": "x"}}})
+    assert (amount["code"], amount.get("reason")) == (400, None)
+    assert "quantities must match the regular expression" in amount["message"]
+    assert "cannot unmarshal number 1.5 into" in refused(model=MODEL, scaleTarget=1.5)["message"]
+
+
+def test_an_empty_transformer_is_refused(api: Api) -> None:
+    service = inference_service(model=MODEL)
+    service["spec"]["transformer"] = {}
+    assert denied(api.post(SERVICES, service)).endswith("must be specified in TransformerSpec")

@@ -70,6 +70,30 @@ def test_a_broken_template_names_runtime_and_container() -> None:
         made(isvc(), choice({"args": ["{{.Nope}}"]}))
 
 
+def test_quotes_in_a_containers_template_fail_as_they_do_in_kserve_and_backquotes_do_not() -> None:
+    with pytest.raises(SpecError, match="failed to replace placeholders"):
+        made(isvc(), choice({"args": ['{{index .Annotations "a"}}']}))
+    found = container(isvc(annotations={"a": "b"}), choice({"args": ["{{index .Annotations `a`}}"]}))
+    assert found["args"] == ["b"]
+
+
+def test_every_probe_gets_kubernetes_defaults() -> None:
+    probe = container(isvc(), choice({"livenessProbe": {"httpGet": {"path": "/l", "port": 1}}}))["livenessProbe"]
+    assert (probe["httpGet"]["scheme"], probe["periodSeconds"], probe["failureThreshold"]) == ("HTTP", 10, 3)
+
+
+def test_the_strategy_of_a_deployment_is_the_predictors() -> None:
+    def strategy(**wanted: Any) -> Object:
+        predictor = {"model": {"modelFormat": {"name": "echo"}}, **({"deploymentStrategy": wanted} if wanted else {})}
+        found: Object = made(isvc(predictor), choice())["spec"]["strategy"]
+        return found
+
+    assert strategy()["rollingUpdate"] == {"maxUnavailable": "25%", "maxSurge": "25%"}
+    assert strategy(type="Recreate") == {"type": "Recreate"}
+    rolling = strategy(type="RollingUpdate", rollingUpdate={"maxSurge": 1})["rollingUpdate"]
+    assert rolling == {"maxUnavailable": "25%", "maxSurge": 1}
+
+
 def test_labels_and_annotations_of_the_predictor_beat_those_of_the_service_and_the_runtime() -> None:
     predictor = {"model": {"storageUri": "file:///m"}, "labels": {"team": "inner"}, "annotations": {"note": "inner"}}
     service = isvc(

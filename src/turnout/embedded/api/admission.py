@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from turnout.embedded.api import predictors
-from turnout.embedded.api.errors import ApiError, Cause, bad_request, forbidden
+from turnout.embedded.api.errors import ApiError, Cause, forbidden
 from turnout.embedded.kinds import Kind
 
 __all__ = ["check_types", "default", "validate"]
@@ -48,29 +48,61 @@ _INTEGERS = {
     "canaryTrafficPercent": "int64",
 }
 _CONTAINER_LIMITS = {"cpu": "1", "memory": "2Gi"}
+_DEFAULTER = "inferenceservice.kserve-webhook-server.defaulter"
+_QUANTITY = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 _NAME = "[a-z]([-a-z0-9]*[a-z0-9])?"
 
 
-def check_types(kind: Kind, causes: Iterable[Cause]) -> None:
+def check_types(kind: Kind, obj: Object, causes: Iterable[Cause]) -> None:
     """Refuse types that the defaulting webhook cannot read; it decodes into Go structs before the schema is looked at.
 
     Raises:
-        ApiError: `causes`, the faults of the object, have such a type (400).
+        ApiError: `causes`, the faults of the object, have such a type, or a quantity is none (400).
     """
+    if kind.kind == "InferenceService" and not _has_quantities(obj.get("spec")):
+        raise _unreadable(f"quantities must match the regular expression '{_QUANTITY}'")
     wrong = next((cause for cause in causes if cause.reason == "FieldValueTypeInvalid"), None)
     if kind.kind != "InferenceService" or wrong is None:
         return
     parent, _, field = wrong.field.rpartition(".")
     wanted, _, found = wrong.message.partition("must be of type ")[2].partition(": ")
     found = {"boolean": "bool", "integer": "number"}.get(found.strip('"'), found.strip('"'))
+    if found == "number" and isinstance(value := _at(obj, wrong.field), float):
+        found = f"number {value:g}"
     if parent == "spec.predictor" and field in _INTEGERS:
         path, wanted = f"PredictorSpec.{parent}.ComponentExtensionSpec.{field}", _INTEGERS[field]
     else:
         path = f"InferenceService.{wrong.field}"
     message = f"json: cannot unmarshal {found} into Go struct field {path} of type {wanted}"
-    raise bad_request(
-        f'admission webhook "inferenceservice.kserve-webhook-server.defaulter" denied the request: {message}'
-    )
+    raise _unreadable(message)
+
+
+def _unreadable(message: str) -> ApiError:
+    """Go's own words, for which nobody has set a reason."""
+    return ApiError(400, f'admission webhook "{_DEFAULTER}" denied the request: {message}')
+
+
+def _at(value: Any, path: str) -> Any:
+    """The value at a path like spec.predictor.scaleTarget; None for what is not there."""
+    for step in re.findall(r"[^.\[\]]+", path):
+        value = value.get(step) if isinstance(value, dict) else value[int(step)] if isinstance(value, list) else None
+    return value
+
+
+def _has_quantities(value: Any) -> bool:
+    """Whether every amount in `limits` and `requests` is one."""
+    if isinstance(value, list):
+        return all(map(_has_quantities, value))
+    if not isinstance(value, dict):
+        return True
+    amounts = [
+        amount
+        for kind in ("limits", "requests")
+        if isinstance(resources := value.get("resources"), dict) and isinstance(resources.get(kind), dict)
+        for amount in resources[kind].values()
+    ]
+    good = all(re.match(_QUANTITY, amount) for amount in amounts if isinstance(amount, str))
+    return good and all(map(_has_quantities, value.values()))
 
 
 def default(kind: Kind, obj: Object) -> Object:
@@ -130,7 +162,9 @@ def _as_model(predictor: Object) -> Object:
 
 def _with_defaults(predictor: Object) -> Object:
     if "model" in predictor:
-        return {**predictor, "model": {"modelFormat": {"name": ""}, "name": "", "resources": {}, **predictor["model"]}}
+        model_format = {"name": "", **(predictor["model"].get("modelFormat") or {})}
+        model = {"name": "", "resources": {}, **predictor["model"], "modelFormat": model_format}
+        return {**predictor, "model": model}
     if predictor.get("containers"):
         first, *rest = predictor["containers"]
         resources = first.get("resources") or {}
@@ -164,6 +198,7 @@ def _inference_service_fault(obj: Object, current: Object | None) -> str:
             mode=annotations.get(_MODE, "Standard"),
             autoscaler=annotations.get(_AUTOSCALER, ""),
         ),
+        lambda: _transformer_fault(obj["spec"]),
         lambda: _canary_fault(obj, canaries) if canaries else "",
     )
     return next((fault for check in checks if (fault := check())), "")
@@ -208,7 +243,13 @@ def _implementation_fault(predictor: Object) -> str:
 
 
 def _implementations(predictor: Object) -> int:
-    return sum(1 for name in (*_FRAMEWORKS, "model", "containers") if predictor.get(name) is not None)
+    return sum(1 for name in (*_FRAMEWORKS, "model", "containers") if predictor.get(name) not in (None, []))
+
+
+def _transformer_fault(spec: Object) -> str:
+    if spec.get("transformer") == {}:
+        return "exactly one of [PodSpec, ComponentExtensionSpec] must be specified in TransformerSpec"
+    return ""
 
 
 def _canary_fault(obj: Object, canaries: list[Object]) -> str:
@@ -238,6 +279,8 @@ def _one_canary_fault(index: int, canary: Object, *, stable: Object, seen: set[s
         return f'canary predictor.name "{name}" conflicts with stable predictor name'
     if _implementations(predictor) != 1:
         return f'canary "{name}" predictor: exactly one of {_IMPLEMENTATIONS} must be specified in PredictorSpec'
+    if fault := predictors.number_fault(predictor):
+        return f'canary "{name}" predictor: {fault}'
     for field in ("maxReplicas", "scaleTarget", "scaleMetric", "autoScaling"):
         if predictor.get(field):
             return f'canary "{name}" must not set {field} (canary uses fixed replicas)'

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-__all__ = ["fault"]
+__all__ = ["fault", "number_fault"]
 
 Object = dict[str, Any]
 
@@ -25,9 +25,10 @@ def fault(name: str, predictor: Object, *, mode: str, autoscaler: str) -> str:
         _variable_fault(name, predictor),
         _storage_uris_fault(predictor),
         _storage_fault(predictor.get("model") or {}),
-        _number_fault(predictor),
+        number_fault(predictor),
         _logger_fault(predictor.get("logger")),
         _scaling_fault(predictor, mode=mode, autoscaler=autoscaler),
+        _worker_fault(name, predictor),
     )
     return next((found for found in checks if found), "")
 
@@ -103,12 +104,23 @@ def _storage_fault(model: Object) -> str:
     return f"storage.spec.type, must be one of: [{known}]. storage.spec.type [{kind}] is not supported"
 
 
-def _number_fault(predictor: Object) -> str:
+def _worker_fault(name: str, predictor: Object) -> str:
+    if "workerSpec" not in predictor:
+        return ""
+    scheme = str((predictor.get("model") or {}).get("storageUri") or "").partition("://")[0]
+    if scheme in ("pvc", "oci"):
+        return ""
+    known = f"Multinode only supports 'pvc' and 'oci' Storage Protocol({scheme})"
+    return f'the InferenceService "{name}" is invalid: {known}'
+
+
+def number_fault(predictor: Object) -> str:
+    """What is wrong with how many there are to be."""
     least, most = predictor.get("minReplicas"), predictor.get("maxReplicas") or 0
     faults = (
-        ((predictor.get("containerConcurrency") or 0) < 0, "Parallelism cannot be less than 0"),
-        (least is not None and least < 0, "MinReplicas cannot be less than 0"),
-        (most < 0, "MaxReplicas cannot be less than 0"),
+        ((predictor.get("containerConcurrency") or 0) < 0, "parallelism cannot be less than 0"),
+        (least is not None and least < 0, "'MinReplicas' cannot be less than 0"),
+        (most < 0, "'MaxReplicas' cannot be less than 0"),
         (least is not None and most != 0 and least > most, "'MinReplicas' cannot be greater than MaxReplicas"),
     )
     return next((message for broken, message in faults if broken), "")

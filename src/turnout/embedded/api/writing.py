@@ -222,7 +222,7 @@ def admit(store: Store, target: Target, obj: Object, *, current: Object | None, 
     if not is_status:
         built_in.check_encoding(kind, obj)
         obj = built_in.prepare(kind, obj, current)
-        admission.check_types(kind, schemas.causes(kind.schema, obj))
+        admission.check_types(kind, obj, schemas.causes(kind.schema, obj))
         obj = admission.default(kind, obj)
     found = [*metadata.causes(kind, obj), *_causes(kind, obj, current, is_status=is_status)]
     if found:

@@ -122,7 +122,8 @@ def _overlaid(container: Object, overlay: Object) -> Object:
 
 def _rendered(container: Object, fields: templates.Fields, *, runtime: str) -> Object:
     try:
-        rendered: Object = templates.render_all(container, fields)
+        # KServe renders a container as JSON, where quotes have backslashes, which its templates do not understand.
+        rendered: Object = templates.render_all(container, fields, quotes="`")
     except SpecError as error:
         raise SpecError(
             f"failed to replace placeholders in serving runtime {runtime} Container {container['name']}"
@@ -148,6 +149,9 @@ def _with_defaults(container: Object, *, probe_port: int) -> Object:
     probe = full.get("readinessProbe") or {"tcpSocket": {"port": probe_port}}
     if full.get("name") == CONTAINER:
         full["readinessProbe"] = _probe_with_defaults(probe)
+    for other in ("livenessProbe", "startupProbe"):
+        if other in full:
+            full[other] = _probe_with_defaults(full[other])
     if "ports" in full:
         full["ports"] = [{"protocol": "TCP", **port} for port in full["ports"]]
     return full

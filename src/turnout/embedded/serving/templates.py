@@ -36,8 +36,8 @@ def fields_of(metadata: Mapping[str, Any], **more: str) -> dict[str, str | Mappi
     }
 
 
-def render(text: str, fields: Fields) -> str:
-    """The text with its actions replaced.
+def render(text: str, fields: Fields, *, quotes: str = '`"') -> str:
+    """The text with its actions replaced; `quotes` are those that actions may use.
 
     Raises:
         SpecError: an action that is not understood, a field that does not exist, or an `if` without its `end`.
@@ -48,6 +48,8 @@ def render(text: str, fields: Fields) -> str:
     conditions: list[_Branch] = []
     position = 0
     for match in _ACTION.finditer(text):
+        if '"' in match[1] and '"' not in quotes:
+            raise SpecError(f"template {match[0]}: quotes must be ` here")
         _emit(out, conditions, text[position : match.start()])
         _act(match[1], fields, out, conditions)
         position = match.end()
@@ -57,14 +59,14 @@ def render(text: str, fields: Fields) -> str:
     return "".join((*out, rest))
 
 
-def render_all(value: Any, fields: Fields) -> Any:
+def render_all(value: Any, fields: Fields, *, quotes: str = '`"') -> Any:
     """Every text inside lists and mappings rendered."""
     if isinstance(value, str):
-        return render(value, fields)
+        return render(value, fields, quotes=quotes)
     if isinstance(value, list):
-        return [render_all(item, fields) for item in value]
+        return [render_all(item, fields, quotes=quotes) for item in value]
     if isinstance(value, dict):
-        return {key: render_all(item, fields) for key, item in value.items()}
+        return {key: render_all(item, fields, quotes=quotes) for key, item in value.items()}
     return value
 
 

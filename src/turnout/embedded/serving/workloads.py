@@ -43,6 +43,20 @@ _GATEWAY = {
     "name": "kserve-ingress-gateway",
     "namespace": "kserve",
 }
+_BEHAVIOR = {  # what Kubernetes fills in
+    "scaleUp": {
+        "stabilizationWindowSeconds": 0,
+        "selectPolicy": "Max",
+        "policies": [
+            {"type": "Pods", "value": 4, "periodSeconds": 15},
+            {"type": "Percent", "value": 100, "periodSeconds": 15},
+        ],
+    },
+    "scaleDown": {
+        "selectPolicy": "Max",
+        "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
+    },
+}
 _DEFAULT_TIMEOUT_S = 60
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # those of Kubernetes' generated names: no vowels, no words
 
@@ -104,11 +118,19 @@ def deployment(isvc: Object, variant: Variant, choice: runtimes.Choice | None, *
                 "metadata": metadata,
                 "spec": podspecs.spec(variant.predictor, choice, fields=fields, name=isvc["metadata"]["name"]),
             },
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
+            "strategy": _strategy(variant.predictor.get("deploymentStrategy") or {}),
             "revisionHistoryLimit": 10,
             "progressDeadlineSeconds": 600,
         },
     }
+
+
+def _strategy(wanted: Object) -> Object:
+    """What a Deployment says of how it changes. Here every change is a rolling one, which Recreate asks less of."""
+    if wanted.get("type") == "Recreate":
+        return {"type": "Recreate"}
+    rolling = {"maxUnavailable": "25%", "maxSurge": "25%", **(wanted.get("rollingUpdate") or {})}
+    return {"type": "RollingUpdate", "rollingUpdate": rolling}
 
 
 def service(isvc: Object, made: Object) -> Object:
@@ -159,6 +181,7 @@ def autoscaler(isvc: Object, made: Object, *, most: int) -> Object:
             "minReplicas": least,
             "maxReplicas": max(least, most),
             "metrics": [{"type": "Resource", "resource": cpu}],
+            "behavior": _BEHAVIOR,
         },
         "status": {"currentReplicas": least, "desiredReplicas": least},
     }
