@@ -361,6 +361,25 @@ def test_before_the_first_weight_a_probe_shows_that_users_are_kept() -> None:
     assert ("HTTPRoute", "digits-probe") not in stage.kube.objects
 
 
+def test_who_took_part_is_forgotten_when_the_test_is_over_and_the_evidence_is_not() -> None:
+    stage = Stage("digits-v1", "digits-v2", sticky={"header": "x-user"})
+    for _ in range(3):
+        stage.tick()
+    draw = random.Random(3)
+    for _ in range(20):
+        stage.ledger.answer(100, right={"digits-v1": 0.97, "digits-v2": 0.3}, draw=draw)
+        for number, unit in enumerate(stage.ledger.units):
+            unit["subject"] = f"user-{number}"
+        stage.tick()
+        assert stage.ledger.saved is not None
+        test = stage.ledger.saved["tests"]["digits-v1|digits-v2"]
+        if "rollback" in stage.ledger.actions:
+            break
+        assert test["subjects"]
+    assert test["subjects"] == {}
+    assert test["comparison"]["challenger"]["units"] > 0
+
+
 def test_stickiness_that_comes_in_mid_rollout_is_a_revision_that_the_audit_knows() -> None:
     stage = Stage("digits-v1", "digits-v2")
     stage.tick()
