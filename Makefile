@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-ledger bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy cluster-demo lock compile proto clean
+.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-ledger bench-pipeline bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy cluster-demo lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-decision: $(READY) ## Hold the decision against its bars (about 20 minutes
 
 bench-ledger: $(READY) ## Ten million predictions on SQLite and PostgreSQL (20 minutes); table, bench/out/ledger.json
 	$(BIN)/python -m bench.ledger
+
+bench-pipeline: $(READY) ## What the offline gate stops and lets pass (3 minutes); table, bench/out/gate.json
+	$(BIN)/python -m bench.gate
 
 lock: ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

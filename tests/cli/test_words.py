@@ -37,6 +37,7 @@ def call(*words: str):
         "init",
         "run",
         "runs",
+        "compare",
         "predict",
         "feedback",
         "trace",

@@ -56,7 +56,7 @@ def test_a_report_of_classes_has_all_its_parts(tmp_path: Path) -> None:
         trained(spec, tmp_path, numbers(), candidate=name)
     champion = Champion("digits-v1", artifact.load(tmp_path / "bayes"))
     page, html = _page(spec, tmp_path, "forest", "bayes", champion=champion)
-    assert page.ids == ["gate", "score", "champion", "classes", "candidates"]
+    assert page.ids == ["gate", "score", "champion", "classes", "learning", "candidates"]
     assert page.open == []
     assert "Passed the gate" in page.text
     assert "max_depth=2" in page.text
@@ -68,7 +68,7 @@ def test_a_report_of_values_shows_their_errors(tmp_path: Path) -> None:
     spec = spec_of(RIDGE, label="price", task="regression", drop=["kind"])
     trained(spec, tmp_path, mixed(480), candidate="ridge")
     page, _ = _page(spec, tmp_path, "ridge")
-    assert page.ids == ["gate", "score", "values", "slices", "candidates"]
+    assert page.ids == ["gate", "score", "values", "learning", "slices", "candidates"]
     assert "answered minus true" in page.text
 
 

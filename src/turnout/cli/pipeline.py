@@ -1,4 +1,4 @@
-"""`turnout run`, `runs`, `init` and `spec`: from a model.yaml to a version."""
+"""`turnout init`, `run`, `runs`, `compare` and `spec`: from a model.yaml to a version, and versions side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ spec_app = typer.Typer(no_args_is_help=True, help="What a model.yaml may say.")
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (init, run, runs):
+    for command in (init, run, runs, compare):
         app.command()(command)
     app.add_typer(spec_app, name="spec")
 
@@ -111,3 +111,19 @@ def runs(
     if record.failure is not None:
         step, sentence, path = record.failure
         out.print(f"{step} failed: {sentence}\nlog: {path}", soft_wrap=True)
+
+
+def compare(
+    versions: Annotated[list[str], typer.Argument(help="Registered versions, e.g. digits-v3 digits-v4.")],
+    everything: Annotated[bool, typer.Option("--all", help="Show also what is the same in all of them.")] = False,
+    json: Json = False,
+) -> None:
+    """Show versions side by side: data, parameters and metrics."""
+    from turnout.lineage import comparing, connecting
+
+    found = comparing.compare(versions, artifacts_url=connecting.artifacts_url())
+    if json:
+        print_json([one.as_dict() for one in found])
+        return
+    rows = comparing.table(found, everything=everything)
+    print_table(rows, ["what", *(one.version for one in found)], as_json=False)

@@ -15,7 +15,7 @@ Importing this package imports no scikit-learn.
 from __future__ import annotations
 
 from turnout.spec.data import Checks, Column, ColumnType, Source, Split
-from turnout.spec.learning import Candidate, FeatureKind, Features, Range, Search, Step
+from turnout.spec.learning import Behaviour, Candidate, FeatureKind, Features, Range, Search, Step
 from turnout.spec.loading import json_schema, load, loads
 from turnout.spec.model import (
     PREDICTION_KEY,
@@ -31,6 +31,7 @@ from turnout.spec.model import (
 __all__ = [
     "PREDICTION_KEY",
     "ROW_KEY",
+    "Behaviour",
     "Candidate",
     "ChampionGate",
     "Checks",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field, Strict, Tag
 
-from turnout.spec.fields import EITHER, LIST, MAPPING, Block, Flag, Name, Number, Text, Whole, matches
+from turnout.spec.fields import EITHER, LIST, MAPPING, Block, Flag, Name, Number, Share, Text, Whole, matches
 
-__all__ = ["Candidate", "FeatureKind", "Features", "Range", "Search", "Step"]
+__all__ = ["Behaviour", "Candidate", "FeatureKind", "Features", "Range", "Search", "Step"]
 
 FeatureKind = Literal["numeric", "categorical", "text", "datetime"]
 KINDS: tuple[FeatureKind, ...] = ("numeric", "categorical", "text", "datetime")
@@ -66,6 +66,22 @@ class Candidate(Block):
     def sees(self, column: str) -> bool:
         """Whether a column is one of its features."""
         return self.features is None or any(matches(column, name) for name in self.features)
+
+
+class Behaviour(Block):
+    """What must hold for a changed row: one column set `to` a value, or with a number added to it.
+
+    `same`: the answer stays (a value: within a hundredth of the spread). `no lower` and `no higher`: the value, or the
+    probability of the class `of`, does not move the other way.
+    """
+
+    name: Text
+    column: Text
+    to: Annotated[float, Strict()] | Text | None = None
+    add: Number | None = None
+    expect: Literal["same", "no lower", "no higher"]
+    of: Whole | Text | None = None
+    share: Share = Field(default=1.0, description="Of the rows, so many at least must behave so.")
 
 
 class Search(Block):

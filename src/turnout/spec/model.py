@@ -11,7 +11,7 @@ from pydantic import Field
 from turnout.spec import text
 from turnout.spec.data import Checks, Source, Split
 from turnout.spec.fields import Block, Flag, Name, Number, Share, Text, Whole, matches
-from turnout.spec.learning import Candidate, Features, Search
+from turnout.spec.learning import Behaviour, Candidate, Features, Search
 
 __all__ = [
     "CLASSIFICATION_METRICS",
@@ -105,6 +105,8 @@ class ModelSpec(Block):
     search: Search = Search()
     folds: Annotated[Whole, Field(ge=2, le=50)] = 5
     metric: Metric = Field(default_factory=_metric_of)
+    slices: tuple[Text, ...] = Field(default=(), description="Columns by whose values the report shows the metric.")
+    behaviour: tuple[Behaviour, ...] = Field(default=(), description="What the model must do; checked by the gate.")
     gates: Gates = Gates()
     serving: Serving = Serving()
     rollout: dict[Text, Any] = Field(default={})

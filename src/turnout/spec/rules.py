@@ -43,6 +43,7 @@ def check(data: dict[str, Any]) -> Iterator[Problem]:
     yield from _split(data)
     yield from _time(data)
     yield from _search(data)
+    yield from _behaviour(data)
     for name, rule in mapping(mapping(data.get("checks")).get("columns")).items():
         yield from _column(("checks", "columns", name), mapping(rule))
 
@@ -220,6 +221,16 @@ def _search(data: dict[str, Any]) -> Iterator[Problem]:
                     yield Problem((*path, "low"), "a logarithmic range begins above 0")
     if mapping(data.get("search")).get("points") is not None and method != "random":
         yield Problem(("search", "points"), f"only a random search is told how many points to try, not '{method}'")
+
+
+def _behaviour(data: dict[str, Any]) -> Iterator[Problem]:
+    yield from _names_given_twice(data, "behaviour")
+    for index, item in enumerate(items(data.get("behaviour"))):
+        check, path = mapping(item), ("behaviour", index)
+        if (check.get("to") is None) == (check.get("add") is None):
+            yield Problem(path, "say how the column changes: one of `to` and `add`")
+        if check.get("of") is not None and check.get("expect") == "same":
+            yield Problem((*path, "of"), "an answer that stays the same is no class's; leave it out")
 
 
 def _time(data: dict[str, Any]) -> Iterator[Problem]:

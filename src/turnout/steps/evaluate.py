@@ -17,24 +17,35 @@ import orjson
 
 from turnout.errors import Failed, Unavailable
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, evaluate_gate, evaluate_metrics, evaluate_statistics, parts
+from turnout.steps import (
+    artifact,
+    evaluate_behaviour,
+    evaluate_calibration,
+    evaluate_gate,
+    evaluate_metrics,
+    evaluate_slices,
+    evaluate_statistics,
+    parts,
+)
 from turnout.steps import replay as replaying
 from turnout.steps.artifact import Model
+from turnout.steps.evaluate_behaviour import Behaved
+from turnout.steps.evaluate_calibration import Calibration
 from turnout.steps.evaluate_champion import Champion
 from turnout.steps.evaluate_gate import Decision
 from turnout.steps.evaluate_metrics import METRICS, Answers
+from turnout.steps.evaluate_slices import Slice
 from turnout.steps.evaluate_statistics import Estimate, Paired
 from turnout.steps.leaks import Leak
 from turnout.steps.logged import OpenBooks
-from turnout.steps.parts import Array, Part
+from turnout.steps.parts import Part
 from turnout.steps.replay import Replay
 
-__all__ = ["ClassScore", "Evaluation", "Slice", "Tried", "Untried", "evaluate", "take", "worth"]
+__all__ = ["ClassScore", "Evaluation", "Tried", "Untried", "evaluate", "take", "worth"]
 
 _SHARES = frozenset({"accuracy"})
 _OF_PROBABILITIES = frozenset({"neg_log_loss", "roc_auc", "roc_auc_ovr"})
 _LABEL_KINDS = {"FP32": "f", "INT64": "i", "BYTES": "O"}
-_MOST_SLICES, _FEWEST_ROWS = 12, 20
 
 
 @dataclass(frozen=True)
@@ -84,16 +95,6 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """The metric on the rows with one value of a column."""
-
-    column: str
-    value: str
-    rows: int
-    score: Estimate
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Everything that the report shows and the gate decides on."""
 
@@ -116,12 +117,16 @@ class Evaluation:
     replayed: Replay | None = None
     leaks: tuple[Leak, ...] = ()
     failed: tuple[Untried, ...] = ()
+    calibration: Calibration | None = None
+    behaved: tuple[Behaved, ...] = ()
 
     def logged(self) -> dict[str, float]:
         """What a tracking system shows as numbers."""
         found = {**self.metrics, f"{self.metric}_low": self.score.low, f"{self.metric}_high": self.score.high}
         if self.replayed is not None and self.replayed.disagreement is not None:
             found |= {"replay_disagreement": self.replayed.disagreement, "replay_rows": float(self.replayed.rows)}
+        if self.calibration is not None:
+            found["calibration_error"] = self.calibration.error
         found |= {"cv_score": self.best.score, "rows": float(self.rows)}
         if self.comparison is not None and self.champion_score is not None:
             found |= {"champion_score": self.champion_score, "champion_difference": self.comparison.difference}
@@ -157,6 +162,7 @@ def evaluate(
     asked = _ask(champion.model, part) if champion and champion.model and not incomparable else None
     comparison = _compare(spec, answers, asked) if asked else None
     version = champion.version if champion else ""
+    behaved = evaluate_behaviour.check(spec, model, part)
     replayed = _replayed(spec, model, champion, books=books, namespace=namespace)
     return Evaluation(
         metric=spec.metric,
@@ -173,10 +179,13 @@ def evaluate(
             comparison=comparison,
             incomparable=incomparable,
             replayed=replayed,
+            behaved=behaved,
         ),
         answers=answers,
         **_by_class(answers) if spec.task == "classification" else {},
-        slices=tuple(_slices(spec, part, answers)),
+        slices=evaluate_slices.slices(spec, part, answers, overall=score, estimate=lambda some: _estimate(spec, some)),
+        calibration=evaluate_calibration.calibration(answers) if spec.task == "classification" else None,
+        behaved=behaved,
         champion=version,
         champion_score=METRICS[spec.metric](asked) if asked else None,
         comparison=comparison,
@@ -198,6 +207,9 @@ def take(evaluation: Evaluation, *, to: Path) -> None:
     comparison = asdict(evaluation.comparison) if evaluation.comparison else None
     content = {
         "candidate": evaluation.best.name,
+        "calibration": asdict(evaluation.calibration) if evaluation.calibration else None,
+        "behaviour": [asdict(one) for one in evaluation.behaved],
+        "slices": [asdict(one) for one in evaluation.slices],
         "failed": {one.name: one.error for one in evaluation.failed},
         "candidates": {tried.name: tried.given for tried in evaluation.tried},
         "metric": evaluation.metric,
@@ -314,17 +326,3 @@ def _by_class(answers: Answers) -> dict[str, Any]:
 
 def _share(part: Any, whole: Any) -> float:
     return float(part) / float(whole) if whole else float("nan")
-
-
-def _slices(spec: ModelSpec, part: Part, answers: Answers) -> list[Slice]:
-    """The metric by value of each categorical column of few values; slices too small to say anything are left out."""
-    found: list[Slice] = []
-    for column in part.categorical:
-        values, counts = np.unique(part.features[column].astype(str), return_counts=True)
-        if not 2 <= len(values) <= _MOST_SLICES:
-            continue
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            if count >= _FEWEST_ROWS:
-                rows: Array = np.flatnonzero(part.features[column] == value)
-                found.append(Slice(column, value or "(missing)", count, _estimate(spec, answers.at(rows))))
-    return found

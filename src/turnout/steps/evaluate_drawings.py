@@ -9,7 +9,7 @@ import numpy as np
 
 from turnout.steps.parts import Array
 
-__all__ = ["bar", "confusion", "folds", "interval", "residuals", "scatter"]
+__all__ = ["bar", "calibration", "confusion", "curve", "folds", "interval", "residuals", "scatter"]
 
 _MOST_POINTS = 800
 
@@ -131,6 +131,49 @@ def residuals(truth: Array, answered: Array) -> str:
         _text(width / 2, height - 6, "answered minus true", kind="axis"),
     ]
     return _svg(width, height, body, label="spread of errors")
+
+
+def calibration(bins: Sequence[tuple[float, float, float, float]]) -> str:
+    """Confidence against the share of right answers with its interval; on the diagonal it can be believed."""
+    size, edge = 300.0, 34.0
+    start = min([low for _, _, low, _ in bins] + [confidence for confidence, *_ in bins])
+    scale = (size - 2 * edge) / ((1 - start) or 1.0)
+    body = [f'<line x1="{edge}" y1="{size - edge}" x2="{size - edge}" y2="{edge}" class="mark"/>']
+    for confidence, right, low, high in bins:
+        x, y = edge + (confidence - start) * scale, size - edge - (right - start) * scale
+        top, bottom = size - edge - (high - start) * scale, size - edge - (low - start) * scale
+        body.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}" class="span"/>')
+        body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" class="right"/>')
+    body += [
+        _text(edge, size - 18, f"{start:.2f}", anchor="start"),
+        _text(size - edge, size - 18, "1", anchor="end"),
+        _text(size / 2, size - 6, "confidence", kind="axis"),
+        _text(size / 2, 16, "share of right answers (up)", kind="axis"),
+    ]
+    return _svg(size, size, body, label="calibration")
+
+
+def curve(points: Sequence[tuple[int, float]]) -> str:
+    """Score by number of training rows."""
+    width, height, edge = 360.0, 200.0, 40.0
+    scores = [score for _, score in points]
+    low, high = min(scores), max(scores)
+    most = max(rows for rows, _ in points)
+    places = [
+        (
+            edge + (width - 2 * edge) * rows / most,
+            height - edge - (height - 2 * edge) * (score - low) / ((high - low) or 1.0),
+        )
+        for rows, score in points
+    ]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    body = [f'<polyline points="{line}" fill="none" class="span" style="stroke-width:2"/>']
+    for (x, y), (rows, score) in zip(places, points, strict=True):
+        body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" class="right"/>')
+        body.append(_text(x, y - 9, f"{score:.3f}"))
+        body.append(_text(x, height - 18, rows))
+    body.append(_text(width / 2, height - 4, "training rows", kind="axis"))
+    return _svg(width, height, body, label="score by training rows")
 
 
 def _thinned(values: Array) -> list[float]:

@@ -9,9 +9,11 @@ what the canary is for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from turnout.spec import Gates
+from turnout.steps.evaluate_behaviour import Behaved
 from turnout.steps.evaluate_statistics import Estimate, Paired
 from turnout.steps.replay import Replay
 
@@ -36,16 +38,18 @@ def decide(
     comparison: Paired | None,
     incomparable: str = "",
     replayed: Replay | None = None,
+    behaved: Sequence[Behaved] = (),
 ) -> Decision:
     """The gate's answer.
 
     `champion` is the champion's version, empty when the endpoint has none; without a `comparison`, `incomparable` says
-    why there is none. `replayed` is there when the spec asks for a replay.
+    why there is none. `replayed` is there when the spec asks for a replay, `behaved` are its checks of behaviour.
     """
     checks = (
         _minimum(gates, metric, score),
         _against_champion(gates, metric, champion, comparison, incomparable),
         _on_logged_requests(gates, replayed),
+        *map(_behaves, behaved),
     )
     passed = all(ok for ok, _ in checks)
     failures = [text for ok, text in checks if not ok]
@@ -86,6 +90,13 @@ def _against_champion(
         return True, f"just as good as champion {champion}: {numbers}"
     seen = f"a loss of {comparison.smallest_effect:.3g} would have been found in 80 % of cases"
     return True, f"not shown to be worse than champion {champion}{by}: {numbers}; {seen}"
+
+
+def _behaves(one: Behaved) -> tuple[bool, str]:
+    if one.passed:
+        return True, ""
+    said = f"behaviour {one.name}: {one.share:.1%} of {one.rows} rows behave so, {one.wanted:.1%} were wanted"
+    return False, f"{said}; {one.example}"
 
 
 def _on_logged_requests(gates: Gates, replayed: Replay | None) -> tuple[bool, str]:

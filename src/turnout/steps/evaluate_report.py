@@ -55,6 +55,11 @@ def _pictures(evaluation: Evaluation, spec: ModelSpec) -> dict[str, Any]:
             _markup(drawings.interval(s.score.value, s.score.low, s.score.high, mark=score.value, bounds=ends))
             for s in evaluation.slices
         ]
+    if evaluation.calibration is not None:
+        bins = [(one.confidence, one.right, one.low, one.high) for one in evaluation.calibration.bins]
+        pictures["calibration"] = _markup(drawings.calibration(bins))
+    if len(points := evaluation.best.facts["curve"]) > 1:
+        pictures["curve"] = _markup(drawings.curve(points))
     return pictures | _answers(evaluation) | _replay(evaluation.replayed, spec)
 
 

@@ -123,18 +123,22 @@ def _origin(
         spec=spec.dump(),
         snapshot=snapshot,
         environment=provenance.environment(),
-        steps=_steps(snapshot, facts),
+        steps=_steps(spec, snapshot, facts),
         mismatch=made.mismatch,
     )
 
 
-def _steps(snapshot: Snapshot, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _steps(spec: ModelSpec, snapshot: Snapshot, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What each step gave; a repetition is compared with it, step by step."""
     return {
         "ingest": {"snapshot": snapshot.digest},
         "featurize": facts["search"]["parts"],
         "train": facts["candidates"],
-        "evaluate": {"candidate": facts["candidate"]},
+        "evaluate": {
+            "candidate": facts["candidate"],
+            "parameters": _parameters(spec, facts),
+            "metrics": _metrics(facts),
+        },
     }
 
 

@@ -150,6 +150,7 @@ def _write_search(file: Path, trained: Trained, *, spec: ModelSpec, rows: int, p
         "parameters": {**candidate.parameters, **winner.parameters},
         "best": trained.search.best,
         "nested": list(trained.search.nested),
+        "curve": [list(point) for point in trained.search.curve],
         "worth": trained.search.worth,
         "search": spec.search.model_dump(mode="json"),
         "grid": candidate.model_dump(mode="json")["grid"],

@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 
 from turnout.errors import DataError, Failed
 from turnout.spec import ModelSpec
-from turnout.steps import train_pipeline
+from turnout.steps import train_curve, train_pipeline
 from turnout.steps.parts import Array
 
 __all__ = ["Point", "Search", "folds", "search"]
@@ -52,12 +52,14 @@ class Point:
 class Search:
     """Every point that was tried, and which one won.
 
-    `nested` are the scores of the whole search on rows that it never saw, one for each outer fold.
+    `nested` are the scores of the whole search on rows that it never saw, one for each outer fold. `curve` is what the
+    winner scores on the first fold when it learns from so many rows.
     """
 
     points: tuple[Point, ...]
     best: int
     nested: tuple[float, ...] = ()
+    curve: tuple[tuple[int, float], ...] = ()
 
     @property
     def winner(self) -> Point:
@@ -107,13 +109,20 @@ def search(
     outcome = replace(_search(found), nested=nested)
     if not np.isfinite(outcome.winner.mean):
         reason = _reason(pipeline, found, table, label)
-        why = (
-            f"scikit-learn refuses to fit: {_first_line(reason)}"
-            if reason
-            else f"{spec.metric} is not defined on these folds"
-        )
+        refused = f"scikit-learn refuses to fit: {_first_line(reason)}" if reason else ""
+        why = refused or f"{spec.metric} is not defined on these folds"
         raise Failed(f"candidate {candidate}: {why}")
-    return found.best_estimator_, outcome
+    curve = train_curve.curve(
+        found.best_estimator_,
+        table,
+        label,
+        folds=folds(spec),
+        groups=groups,
+        metric=spec.metric,
+        seed=spec.split.seed,
+        whole=outcome.winner.folds[0],
+    )
+    return found.best_estimator_, replace(outcome, curve=curve)
 
 
 def _made(pipeline: Pipeline, *, spec: ModelSpec, candidate: str) -> Any:

@@ -1,0 +1,1 @@
+"""What the offline gate stops and lets pass."""
