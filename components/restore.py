@@ -21,8 +21,8 @@ def restore(snapshot_id: str, digest: str, artifacts_url: str, snapshot: Output[
     """
     from pathlib import Path
 
-    from turnout.steps import provenance
+    from turnout.steps import keeping
 
-    found = provenance.fetch_snapshot(snapshot_id, digest=digest, artifacts_url=artifacts_url, to=Path(snapshot.path))
+    found = keeping.fetch(snapshot_id, digest=digest, artifacts_url=artifacts_url, to=Path(snapshot.path))
     snapshot.metadata.update(id=found.id, rows=found.rows)
     return found.digest

@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,6 +48,9 @@ class Location(Protocol):
 
     def download_file(self, file: Path) -> None:
         """Copy the file that is here; NotFound without one."""
+
+    def remove_file(self) -> None:
+        """Remove the file that is here, if there is one."""
 
 
 def at(url: str) -> Location:
@@ -142,6 +145,12 @@ class FileLocation:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFound(f"{self.path}: no such file") from error
 
+    def remove_file(self) -> None:
+        """Remove the file that is here, and its folder if nothing else is in it."""
+        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.parent.rmdir()
+
 
 @dataclass(frozen=True)
 class S3Location:
@@ -213,6 +222,11 @@ class S3Location:
         """
         with _translated(str(self)):
             _client().fget_object(self.bucket, self.key, str(file))
+
+    def remove_file(self) -> None:
+        """Remove the object that is here."""
+        with _translated(str(self)):
+            _client().remove_object(self.bucket, self.key)
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"

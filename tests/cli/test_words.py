@@ -38,6 +38,7 @@ def call(*words: str):
         "run",
         "runs",
         "compare",
+        "data",
         "predict",
         "feedback",
         "trace",

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from tests.e2e.conftest import Engine
 from turnout import storage
 from turnout.ledger.client import LedgerClient
-from turnout.steps import artifact, provenance, snapshots
+from turnout.steps import artifact, keeping, provenance, snapshots
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -110,7 +110,7 @@ def test_labels_of_predictions_make_the_next_version_better(engine: Engine, tmp_
 
     origin = provenance.read("numerals-v2", artifacts_url=engine.addresses.artifacts_url)
     assert {source.name: source.rows for source in origin.snapshot.sources} == {"images": 300, "feedback": 850}
-    provenance.fetch_snapshot(
+    keeping.fetch(
         origin.snapshot.id,
         digest=origin.snapshot.digest,
         artifacts_url=engine.addresses.artifacts_url,

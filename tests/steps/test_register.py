@@ -17,7 +17,7 @@ from tests.steps.learning import BAYES, FOREST, numbers, spec_of, trained
 from turnout import spec as specs
 from turnout.errors import Conflict, DataError, ModelError, NotFound, TurnoutError, Unavailable
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, provenance, snapshots
+from turnout.steps import artifact, keeping, provenance, snapshots
 from turnout.steps.evaluate import evaluate, take
 from turnout.steps.evaluate_report import render
 from turnout.steps.register import Lineage, Registered, register
@@ -191,7 +191,7 @@ def test_the_snapshot_is_kept_once_and_comes_back_as_it_was(shop: Shop, tmp_path
     for run in ("run-1", "run-2"):
         shop.register(run, name="snapped")
     origin = provenance.read("snapped-v2", artifacts_url=shop.artifacts.as_uri())
-    found = provenance.fetch_snapshot(
+    found = keeping.fetch(
         origin.snapshot.id,
         digest=origin.snapshot.digest,
         artifacts_url=shop.artifacts.as_uri(),
@@ -239,13 +239,20 @@ def test_a_kept_snapshot_that_is_gone_or_was_changed_is_named(shop: Shop, tmp_pa
     snapshot = snapshots.read(shop.folder / "snapshot")
     asked = {"digest": snapshot.digest, "artifacts_url": tmp_path.as_uri(), "to": tmp_path / "back"}
     with pytest.raises(NotFound, match=rf"snapshot {snapshot.id} is not in the artifact store"):
-        provenance.fetch_snapshot(snapshot.id, **asked)
-    provenance.keep_snapshot(shop.folder / "snapshot", snapshot, artifacts_url=tmp_path.as_uri())
+        keeping.fetch(snapshot.id, **asked)
+    keeping.keep(shop.folder / "snapshot", snapshot, artifacts_url=tmp_path.as_uri())
     with pytest.raises(DataError, match="wanted sha256:other"):
-        provenance.fetch_snapshot(snapshot.id, **{**asked, "digest": "sha256:other"})
-    pq.write_table(pa.table({"id": [1]}), tmp_path / "snapshots" / snapshot.id / "table.parquet")
-    with pytest.raises(DataError, match="somebody changed them"):
-        provenance.fetch_snapshot(snapshot.id, **asked)
+        keeping.fetch(snapshot.id, **{**asked, "digest": "sha256:other"})
+    (part,) = (tmp_path / "parts").iterdir()
+    pq.write_table(snapshots.read_table(shop.folder / "snapshot").slice(1), part)
+    with pytest.raises(DataError, match="somebody changed its parts"):
+        keeping.fetch(snapshot.id, **asked)
+    part.write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="is not a whole Parquet file"):
+        keeping.fetch(snapshot.id, **asked)
+    part.unlink()
+    with pytest.raises(DataError, match=r"its part .* is gone"):
+        keeping.fetch(snapshot.id, **asked)
 
 
 def test_what_differs_between_two_environments_is_said_in_words() -> None:

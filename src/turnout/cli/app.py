@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from turnout.cli import engine, keeping, lineage, pipeline, rollouts, serving, simulate
+from turnout.cli import data, engine, keeping, lineage, pipeline, rollouts, serving, simulate
 from turnout.cli.output import err
 from turnout.errors import TurnoutError
 
@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 engine.register(app)
 pipeline.register(app)
+data.register(app)
 serving.register(app)
 rollouts.register(app)
 lineage.register(app)

@@ -19,7 +19,7 @@ from turnout import runs, storage
 from turnout import spec as specs
 from turnout.errors import Failed, ModelError, NotFound
 from turnout.runs import Progress, RunRecord, StepRecord
-from turnout.steps import artifact, evaluate, parts, provenance
+from turnout.steps import artifact, evaluate, keeping, parts, provenance
 from turnout.steps.provenance import Provenance
 
 __all__ = ["Compared", "Reproduction", "compare", "reproduce"]
@@ -86,7 +86,7 @@ def reproduce(
         Failed: a step of the run failed.
     """
     origin = provenance.read(version, artifacts_url=artifacts_url)
-    if not provenance.has_snapshot(origin.snapshot.id, artifacts_url=artifacts_url):
+    if not keeping.is_kept(origin.snapshot.id, artifacts_url=artifacts_url):
         raise NotFound(f"{version}: its snapshot {origin.snapshot.id} is not in the artifact store at {artifacts_url}")
     spec = specs.loads(origin.spec, origin=f"the spec of {version}", deep=False)
     snapshot = {"snapshot": origin.snapshot.id, "digest": origin.snapshot.digest}

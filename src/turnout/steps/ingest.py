@@ -67,7 +67,13 @@ def ingest(
     _whole_table(table, spec, now_us=now_us)
     files = tuple(file for source, tally in zip(sources, tallies, strict=True) for file in _lineage(source, tally))
     return snapshots.write(
-        snapshot, table, keys=spec.key_columns, label=spec.label, sources=(*files, *empty), quarantined=count
+        snapshot,
+        table,
+        keys=spec.key_columns,
+        label=spec.label,
+        sources=(*files, *empty),
+        quarantined=count,
+        time=spec.time,
     )
 
 

@@ -1,8 +1,7 @@
 """What a version was made of, written down where nobody edits it: enough to make it again and to compare the two.
 
-Beside the models the artifact store holds two more things, both written once:
+Beside the models and the snapshots (`keeping`) the artifact store holds one more thing, written once:
 
-    snapshots/<id>/                 the table that versions learned from, named by its content
     provenance/<model>/v<n>.json    spec, snapshot, packages, code, commit and image; and what each step gave
 
 `inputs` is a digest over all that decides which model comes out. Two versions with the same inputs have the same
@@ -33,10 +32,8 @@ __all__ = [
     "Environment",
     "Provenance",
     "environment",
-    "fetch_snapshot",
-    "has_snapshot",
     "inputs_digest",
-    "keep_snapshot",
+    "learners",
     "read",
     "write",
 ]
@@ -116,37 +113,6 @@ def inputs_digest(spec: ModelSpec, snapshot: Snapshot, ran: Environment) -> str:
     return artifact.digest_of(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
 
 
-def keep_snapshot(folder: Path, snapshot: Snapshot, *, artifacts_url: str) -> None:
-    """Put a snapshot into the artifact store, once; equal content has one place, however often it is learned from."""
-    if not has_snapshot(snapshot.id, artifacts_url=artifacts_url):
-        storage.at(_snapshot_url(artifacts_url, snapshot.id)).upload_folder(folder)
-
-
-def has_snapshot(snapshot: str, *, artifacts_url: str) -> bool:
-    """Whether a snapshot is kept, with all of its files."""
-    place = _snapshot_url(artifacts_url, snapshot)
-    return all(storage.at(storage.join(place, name)).exists() for name in snapshots.FILES)
-
-
-def fetch_snapshot(snapshot: str, *, digest: str, artifacts_url: str, to: Path) -> Snapshot:
-    """A kept snapshot as a local folder, checked against its digest.
-
-    Raises:
-        NotFound: it is not in the store.
-        DataError: its rows are not those that its id names.
-    """
-    place = _snapshot_url(artifacts_url, snapshot)
-    try:
-        storage.at(place).download_folder(to)
-    except NotFound as error:
-        raise NotFound(f"snapshot {snapshot} is not in the artifact store: {error}") from error
-    snapshots.read_table(to)
-    found = snapshots.read(to)
-    if found.digest != digest:
-        raise DataError(f"{place} holds the snapshot {found.digest}, wanted {digest}")
-    return found
-
-
 def write(found: Provenance, *, artifacts_url: str) -> None:
     """Keep what is known of a version; repeating it changes nothing.
 
@@ -180,6 +146,16 @@ def read(version: str, *, artifacts_url: str) -> Provenance:
         raise DataError(f"{url} is no record of a version: {error}") from error
 
 
+def learners(*, artifacts_url: str) -> dict[str, tuple[str, ...]]:
+    """By snapshot, the versions that learned from it."""
+    place = storage.join(artifacts_url, "provenance")
+    found: dict[str, tuple[str, ...]] = {}
+    for name in storage.at(place).names():
+        origin = _parsed(storage.at(storage.join(place, name)).read_bytes())
+        found[origin.snapshot.id] = (*found.get(origin.snapshot.id, ()), origin.version)
+    return found
+
+
 def _parsed(content: bytes) -> Provenance:
     said = orjson.loads(content)
     del said["format"]
@@ -196,10 +172,6 @@ def _parsed(content: bytes) -> Provenance:
 def _url(artifacts_url: str, version: str) -> str:
     model, _, number = version.rpartition("-v")
     return storage.join(artifacts_url, "provenance", model, f"v{number}.json")
-
-
-def _snapshot_url(artifacts_url: str, snapshot: str) -> str:
-    return storage.join(artifacts_url, "snapshots", snapshot)
 
 
 def _code() -> str:

@@ -20,7 +20,7 @@ import orjson
 from turnout import storage
 from turnout.errors import Conflict, NotFound
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, provenance, snapshots
+from turnout.steps import artifact, keeping, provenance, snapshots
 from turnout.steps.provenance import Provenance
 from turnout.steps.register_mlflow import Registry
 from turnout.steps.snapshots import Snapshot
@@ -71,7 +71,7 @@ def register(
     snapshot, ran = snapshots.read(lineage.snapshot), provenance.environment()
     facts, inputs = _facts(best), provenance.inputs_digest(spec, snapshot, ran)
     tags = _tags(lineage, snapshot, digest, facts) | {"turnout.inputs": inputs, "turnout.lock": ran.lock}
-    provenance.keep_snapshot(lineage.snapshot, snapshot, artifacts_url=artifacts_url)
+    keeping.keep(lineage.snapshot, snapshot, artifacts_url=artifacts_url)
     registry = Registry(mlflow_uri, model=spec.name, artifacts_url=storage.join(artifacts_url, "mlflow", spec.name))
     mlflow_run = registry.run(lineage.run, tags=tags)
     registry.log(

@@ -26,12 +26,20 @@ from turnout.errors import DataError
 from turnout.spec import ColumnType
 from turnout.steps import logical
 
-__all__ = ["FILES", "Snapshot", "SourceFile", "digest", "parse", "read", "read_table", "short_id", "write"]
+__all__ = [
+    "Snapshot",
+    "SourceFile",
+    "digest",
+    "parse",
+    "read",
+    "read_table",
+    "short_id",
+    "write",
+    "write_again",
+]
 
 _FORMAT = b"turnout snapshot 1\n"
 _TABLE, _FACTS = "table.parquet", "snapshot.json"
-FILES = (_TABLE, _FACTS)
-"""What a snapshot's folder holds."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,18 @@ class Snapshot:
     label: str
     sources: tuple[SourceFile, ...]
     quarantined: int
+    time: str | None = None
 
 
 def write(
-    folder: Path, table: Any, *, keys: tuple[str, ...], label: str, sources: tuple[SourceFile, ...], quarantined: int
+    folder: Path,
+    table: Any,
+    *,
+    keys: tuple[str, ...],
+    label: str,
+    sources: tuple[SourceFile, ...],
+    quarantined: int,
+    time: str | None = None,
 ) -> Snapshot:
     """Write the table (rows in key order) and its facts as a folder, aside and renamed."""
     hexdigest = digest(table)
@@ -73,7 +89,13 @@ def write(
         label=label,
         sources=sources,
         quarantined=quarantined,
+        time=time,
     )
+    return write_again(folder, table, snapshot)
+
+
+def write_again(folder: Path, table: Any, snapshot: Snapshot) -> Snapshot:
+    """Write the rows and the facts of a snapshot that is known already."""
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
