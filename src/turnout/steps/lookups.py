@@ -5,7 +5,7 @@ nothing else, so there is no window to set and no order of files that would let 
 `max_age` is missing. No row is lost or doubled: the table has the same rows before and after.
 
 DuckDB matches row numbers only, in the order of the table; it spills to disk beyond its share of memory
-(docs/adr/0006-duckdb-for-joins.md).
+(docs/adr/0010-duckdb-for-joins.md).
 """
 
 from __future__ import annotations
