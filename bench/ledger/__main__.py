@@ -91,6 +91,8 @@ class Bench:
             feeders = self._feeders(time.time_ns() // 1000 - 10_000_000)
             took = asking.increments_ms(many, feeders=feeders, count=_INCREMENTS)
             yield measured("evidence_increment_ms_10m", took, "ms", at_most=20)
+            if self.kind == "postgresql":
+                yield measured("postgresql_drop_month_ms", [asking.drop_month_ms(many, first_us)], "ms")
             self._say("labels")
             self._label(few, unlabelled)
         yield measured("bytes_per_prediction", [self._bytes(small)], "bytes", at_most=1_000)

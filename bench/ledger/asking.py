@@ -10,9 +10,10 @@ from typing import Any
 
 from bench.ledger.feeding import BATCH, VERSIONS, Feeder, feed
 from bench.ledger.servers import TOKEN, Ledger
+from turnout.ledger import partitions
 from turnout.ledger.client import LedgerClient
 
-__all__ = ["announce", "increments_ms", "p99", "questions_ms"]
+__all__ = ["announce", "drop_month_ms", "increments_ms", "p99", "questions_ms"]
 
 _PAIR: dict[str, Any] = {"champion": VERSIONS[0], "challenger": VERSIONS[1], "window_us": 0}
 
@@ -60,6 +61,13 @@ def increments_ms(ledger: Ledger, *, feeders: list[Feeder], count: int) -> list[
             raise SystemExit(f"bench.ledger: an increment had {len(page['units'])} units, {page['dropped']}")
         cursor = page["cursor"]
     return found
+
+
+def drop_month_ms(ledger: Ledger, first_us: int) -> float:
+    """How long retention takes to drop the first month."""
+    client = LedgerClient(ledger.url, TOKEN)
+    before_us = partitions.first_us(partitions.month_of(first_us), later=1)
+    return _timed(lambda: client.retain(before_us=before_us))
 
 
 def _timed(question: Callable[[], object]) -> float:

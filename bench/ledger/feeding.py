@@ -1,4 +1,8 @@
-"""Predictions of digits as predictors ship them, as fast as a ledger takes them."""
+"""Predictions of digits as predictors ship them, as fast as a ledger takes them.
+
+`python -m bench.ledger.feeding URL SECONDS` does that below the priority of others: who feeds is no part of what is
+measured.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import base64
 import http.client
 import itertools
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -133,3 +138,9 @@ def _is_taken(connection: http.client.HTTPConnection, body: bytes) -> bool:
 def labels(ids: Iterable[str]) -> bytes:
     """A true label for each, as a bulk upload."""
     return b"".join(b'{"id":"%b","label":%d}\n' % (name.encode(), number % 10) for number, name in enumerate(ids))
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    now_us = time.time_ns() // 1000
+    feed(sys.argv[1], [Feeder(version, time_us=now_us) for version in VERSIONS], seconds=float(sys.argv[2]))

@@ -6,14 +6,12 @@ import http.client
 import re
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import orjson
 
 from bench.ledger.asking import p99
-from bench.ledger.feeding import VERSIONS, Feeder, feed
 from bench.ledger.servers import Ledger
 
 __all__ = ["ratios"]
@@ -33,13 +31,13 @@ def ratios(database: str, folder: Path, *, seconds: float) -> dict[str, list[flo
             f"--ledger_token_file={ledger.token_file}",
         ]
         predictor = _Predictor(*flags)
-        feeders = [Feeder(version, time_us=time.time_ns() // 1000) for version in VERSIONS]
         for _ in range(_ROUNDS):
             idle = p99(predictor.load(seconds))
-            feeding = threading.Thread(target=feed, args=(ledger.url, feeders), kwargs={"seconds": seconds})
-            feeding.start()
+            # A process of its own: its threads must not keep the one that measures from measuring.
+            feeder = subprocess.Popen([sys.executable, "-m", "bench.ledger.feeding", ledger.url, str(seconds + 2)])
+            time.sleep(1)
             found["busy"].append(p99(predictor.load(seconds)) / idle)
-            feeding.join()
+            feeder.wait()
             ledger.stop()
             found["stopped"].append(p99(predictor.load(seconds)) / idle)
             ledger.start()

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Connection, create_engine, insert, inspect, select
 
 from tests.ledger.building import NOON
+from tests.ledger.postgresql import PostgreSQL
 from tests.ledger.serving import TOKEN, URL, InProcess
 from turnout.errors import Failed, InputError, NotFound, Unavailable
-from turnout.ledger import audit, migrations
+from turnout.ledger import audit, databases, migrations
 from turnout.ledger.api.app import application
 from turnout.ledger.client import LedgerClient
 from turnout.ledger.schema import VERSIONS
@@ -41,7 +42,7 @@ def revision(connection: Connection) -> Any:
 
 def shape(url: str) -> dict[str, Any]:
     """Tables, columns and indexes, as the database itself describes them."""
-    engine = create_engine(url)
+    engine = create_engine(databases.address(url))
     seen = inspect(engine)
     tables = {
         table: (
@@ -79,6 +80,23 @@ def test_an_upgraded_ledger_has_the_tables_of_a_new_one(tmp_path: Path, number: 
     Store(older(tmp_path / "old", number)).close()
     Store(url(tmp_path / "new")).close()
     assert shape(url(tmp_path / "old")) == shape(url(tmp_path / "new"))
+
+
+def test_a_postgresql_of_the_revision_before_gets_the_smaller_indexes(postgresql: PostgreSQL) -> None:
+    address = postgresql.new_database()
+    Store(address).close()
+    new = shape(address)
+    engine = create_engine(databases.address(address))
+    with engine.begin() as connection:
+        for name, condition in (("evidence", ""), ("labelled", " WHERE feedback_count > 0")):
+            connection.exec_driver_sql(f"DROP INDEX ix_predictions_{name}")
+            connection.exec_driver_sql(
+                f"CREATE INDEX ix_predictions_{name} ON predictions (version_no, time_us, id){condition}"
+            )
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
+    engine.dispose()
+    Store(address).close()
+    assert shape(address) == new
 
 
 def test_an_upgrade_loses_nothing(tmp_path: Path) -> None:

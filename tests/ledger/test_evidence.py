@@ -262,7 +262,7 @@ def explain(store: Store, statement: str, parameters: Any) -> list[str]:
             return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # three rows are read faster without an index
         rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-        return ["\n".join(rows).replace("_rest_version_no_time_us_id_idx", "ix_predictions_evidence")]
+        return ["\n".join(rows).replace("_rest_version_no_time_us_idx", "ix_predictions_evidence")]
 
     return store.read(work).result()
 

@@ -63,7 +63,7 @@ def test_writers_killed_at_random_lose_nothing_acknowledged_and_double_nothing(d
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_thousand_killed_writers_lose_nothing_acknowledged_and_double_nothing(database: str, tmp_path: Path) -> None:
     die(database, tmp_path, cycles=1_000)
 

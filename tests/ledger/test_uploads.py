@@ -33,6 +33,9 @@ def test_each_row_has_its_own_result(ledger: LedgerClient) -> None:
     assert "use PUT" in found[2]["detail"]
     assert next(ledger.feedback_in_bulk([{"id": "p2", "label": 7}], method="PUT"))["status"] == 200
     assert ledger.prediction("p2")["outcome"] == 1.0
+    changed = ledger.feedback_in_bulk([{"id": "p2", "comment": "sure"}, {"id": "p1", "comment": "?"}], method="PATCH")
+    assert [one["status"] for one in changed] == [200, 404]
+    assert ledger.prediction("p2")["feedback"][-1]["label"] == 7
 
 
 def test_a_csv_is_taken_and_its_cells_are_text(ledger: LedgerClient, http: httpx.Client) -> None:

@@ -129,7 +129,7 @@ OPERATIONS = (
         "POST",
         "/v1/events",
         handlers.post_events,
-        "Take prediction records of one log and its watermark; idempotent by record id.",
+        "Take prediction records of one log and its watermark, or a CloudEvent of KServe's logger; idempotent by id.",
         body="EventBatch",
         answers=((200, "Taken"), (202, "EventTaken")),
         problems=(409, 413),
@@ -242,6 +242,7 @@ OPERATIONS = (
     ),
     _in_bulk("POST", "Give first labels or scores: rows of NDJSON or CSV in, one line of result for each out."),
     _in_bulk("PUT", "Set or correct labels or scores: rows of NDJSON or CSV in, one line of result for each out."),
+    _in_bulk("PATCH", "Change only the given fields: rows of NDJSON or CSV in, one line of result for each out."),
     Operation(
         "DELETE",
         "/v1/predictions",
