@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = 125.0  # a little more than the gateway's
 _REMEMBERED = 50
 
 

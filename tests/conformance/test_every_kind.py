@@ -25,7 +25,8 @@ def test_objects_are_created_read_changed_and_deleted(server: Server, sample: Sa
         return server.put(path, {**now, "metadata": {**now["metadata"], "labels": {"a": "b"}}}).status_code == 200
 
     eventually(labelled)
-    assert reason(server.put(path, {**read, **sample.change})) == (409, "Conflict")
+    stale = {**read, "metadata": {**read["metadata"], "labels": {"a": "c"}}}
+    assert reason(server.put(path, stale)) == (409, "Conflict")
     assert server.patch(path, sample.change).status_code == 200
     assert server.delete(path).status_code == 200
     eventually(lambda: server.get(path).status_code == 404)

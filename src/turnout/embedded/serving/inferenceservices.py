@@ -107,7 +107,7 @@ class InferenceServiceReconciler:
 
     def _plan(self, isvc: Object, variant: Variant) -> runtimes.Choice | Blocked | None:
         """The runtime that serves, or why none can; None for a predictor with its own container."""
-        for hindrance in (_too_long(isvc, variant, self._domain), _unserved_storage(variant)):
+        for hindrance in (_too_long(isvc, variant, self._domain), _unserved_part(isvc), _unserved_storage(variant)):
             if hindrance is not None:
                 return hindrance
         if podspecs.is_custom(variant.predictor):
@@ -293,6 +293,17 @@ def _too_long(isvc: Object, variant: Variant, domain: str) -> Blocked | None:
         f'"{label}.{domain}": url: Invalid value: "{label}": must be no more than {_LONGEST_LABEL} characters'
     )
     return Blocked.because(reason="ReconcileFailed", message=message)
+
+
+def _unserved_part(isvc: Object) -> Blocked | None:
+    """A predictor alone would answer without what should stand before or beside it, and nobody would notice."""
+    spec = isvc["spec"]
+    parts = {"transformer": spec, "explainer": spec, "workerSpec": spec["predictor"]}
+    found = next((part for part, holder in parts.items() if holder.get(part) is not None), None)
+    if found is None:
+        return None
+    text = f"{found} is not served by this engine, which runs predictors only"
+    return Blocked.because(reason="ComponentNotSupported", message=text)
 
 
 def _unserved_storage(variant: Variant) -> Blocked | None:
