@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-ledger bench-pipeline bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy cluster-demo lock compile proto clean
+.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-ledger bench-pipeline bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy backup restore cluster-demo lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,8 +88,14 @@ cluster-upstream: $(READY) ## Install what Turnout stands on into the cluster of
 deploy: $(READY) ## Install or update Turnout on the cluster of KUBECONFIG (CONTEXT=, OVERLAY=)
 	$(BIN)/python -m cluster deploy
 
-cluster-demo: $(READY) ## Tell the whole story on the cluster of KUBECONFIG (KEEP=1 leaves what it made)
-	$(BIN)/python -m cluster demo $(if $(KEEP),--keep)
+backup: $(READY) ## Databases and objects of the cluster into FOLDER=
+	$(BIN)/python -m cluster backup $(FOLDER)
+
+restore: $(READY) ## The reverse of backup
+	$(BIN)/python -m cluster restore $(FOLDER)
+
+cluster-demo: $(READY) ## Tell the whole story on the cluster of KUBECONFIG (PIPELINES=local|kfp, KEEP=1)
+	$(BIN)/python -m cluster demo $(if $(PIPELINES),--pipelines $(PIPELINES)) $(if $(KEEP),--keep)
 
 bench-engine: $(READY) ## A hundred versions on one engine; table, bench/out/engine.json (6 minutes)
 	$(BIN)/python -m bench.engine

@@ -15,4 +15,5 @@ def tell(*, pipelines: str, keep: bool) -> int:
     """The exit code of the demo: 0 when the story ended as it must."""
     care.confirm("tell the demo (it makes InferenceServices and a Turnout in namespace default)")
     turnout = str(Path(sys.executable).parent / "turnout")
-    return subprocess.run([turnout, "demo", "--cluster", *(["--keep"] if keep else [])], check=False).returncode
+    words = [*(["--keep"] if keep else []), *(["--kfp"] if pipelines == "kfp" else [])]
+    return subprocess.run([turnout, "demo", "--cluster", *words], check=False).returncode

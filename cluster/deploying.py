@@ -22,6 +22,7 @@ _NEEDED = {
     "clusterservingruntimes.serving.kserve.io": "KServe",
 }
 _WAIT_S = 300
+_KFP = "kubeflow"
 
 
 def deploy(overlay: str = "", *, models: tuple[str, ...] = ("default",)) -> None:
@@ -44,6 +45,8 @@ def deploy(overlay: str = "", *, models: tuple[str, ...] = ("default",)) -> None
     apply_text(rendered)
     for namespace in models:
         secrets.lend(namespace)
+    if exists("namespace", _KFP):
+        secrets.copy("turnout-s3", _KFP)
     _wait()
     if chosen != "production":
         _samples()
@@ -65,7 +68,9 @@ def _overlay(context: str) -> str:
         return os.environ["OVERLAY"]
     if context == "node":
         return "node"
-    return "kind" if context.startswith("kind-") else "production"
+    if context.startswith("kind-"):
+        return "kind-kfp" if exists("namespace", _KFP) else "kind"
+    return "production"
 
 
 def _check() -> None:

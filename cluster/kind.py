@@ -36,7 +36,7 @@ def up(*, kfp: bool) -> None:
     run(str(_ROOT / "images" / "build.sh"), *names)
     run(str(_ROOT / "images" / "load.sh"), *names)
     upstream.install(kfp=kfp)
-    deploying.deploy("kind")
+    deploying.deploy("kind-kfp" if kfp else "kind")
 
 
 def down() -> None:

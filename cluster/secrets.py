@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.tools import Problem, apply, read, say
 
-__all__ = ["SYSTEM", "WANTED", "check", "lend", "make"]
+__all__ = ["SYSTEM", "WANTED", "check", "copy", "lend", "make"]
 
 SYSTEM = "turnout-system"
 WANTED = {
@@ -73,6 +73,11 @@ def lend(namespace: str) -> None:
         "secrets": [{"name": "turnout-s3"}],
     }
     apply(secret, account)
+
+
+def copy(name: str, namespace: str) -> None:
+    """The same Secret in another namespace: Pods can only use their own namespace's."""
+    apply(_secret(name, _data(name) or {}, namespace=namespace))
 
 
 def _ensure(name: str, values: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Problem", "apply", "apply_text", "exists", "kubectl", "output", "read", "run", "say"]
+__all__ = ["Problem", "apply", "apply_text", "exists", "kubectl", "output", "program", "read", "run", "say"]
 
 
 class Problem(Exception):
@@ -74,10 +74,18 @@ def apply_text(text: str) -> None:
     kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=turnout", "--filename=-", stdin=text)
 
 
+def program(name: str) -> str:
+    """Where a program is; kubectl and others may be in our own environment only.
+
+    Raises:
+        Problem: there is none of that name.
+    """
+    beside = Path(sys.executable).parent / name
+    found = shutil.which(name) or (str(beside) if beside.exists() else "")
+    if not found:
+        raise Problem(f"wanted {name} on PATH, found none")
+    return found
+
+
 def _found(command: Sequence[str]) -> list[str]:
-    """kubectl and others may be in our own environment only."""
-    beside = Path(sys.executable).parent / command[0]
-    program = shutil.which(command[0]) or (str(beside) if beside.exists() else "")
-    if not program:
-        raise Problem(f"wanted {command[0]} on PATH, found none")
-    return [program, *command[1:]]
+    return [program(command[0]), *command[1:]]

@@ -1,6 +1,6 @@
 """From tables to a challenger: ingest, featurize, train every candidate, evaluate; behind the gate register, deploy."""
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
 from components._image import IMAGE
 from components.deploy import deploy
@@ -9,6 +9,17 @@ from components.featurize import featurize
 from components.ingest import ingest
 from components.register import register
 from components.train import train
+
+# Where everything answers Pods, and the object store's keys: manifests/base/config.yaml, manifests/addons/kfp.
+_SETTINGS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "TURNOUT_ARTIFACTS_URL",
+    "TURNOUT_GATEWAY_URL",
+    "TURNOUT_LEDGER_URL",
+    "TURNOUT_MLFLOW_URI",
+)
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 @dsl.pipeline(name="training", description="Train a model from tables and serve it as a challenger of its endpoint.")
@@ -62,6 +73,9 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
         # KFP's cache keys see neither what is behind a source's path, nor the champion, nor the package in the image
         # (seen in 2.17: stale hits from both), and a cached registration would name a version that may be gone.
         task.set_caching_options(False)
+        # On a cluster; the local runner leaves its own environment to the steps.
+        kubernetes.use_config_map_as_env(task, "turnout-inside", {name: name for name in _SETTINGS})
+        kubernetes.use_secret_as_env(task, "turnout-s3", {name: name for name in _KEYS})
     # One thread for linear algebra and boosting: folds run side by side already, and sums stay in one order.
     trained.set_env_variable("OMP_NUM_THREADS", "1").set_env_variable("OPENBLAS_NUM_THREADS", "1")
     # It reports home by default.

@@ -36,6 +36,9 @@ SETTINGS = (
     ),
     Setting("TURNOUT_MLFLOW_URI", "", "MLflow tracking URI; overrides what the ConfigMap turnout-config says."),
     Setting("TURNOUT_ARTIFACTS_URL", "", "Root of models and snapshots (file:// or s3://); overrides the ConfigMap."),
+    Setting(
+        "TURNOUT_KFP_URL", "", "Where Kubeflow Pipelines answers; overrides what the ConfigMap turnout-config says."
+    ),
     Setting("TURNOUT_LOG_LEVEL", "INFO", "Level of the servers' logs: DEBUG, INFO, WARNING or ERROR."),
 )
 

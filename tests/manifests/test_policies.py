@@ -134,3 +134,8 @@ def test_every_workload_has_a_service_account_of_its_own(overlay: str) -> None:
     accounts = [spec["serviceAccountName"] for _, _, spec in pods(overlay) if "serviceAccountName" in spec]
     assert len(accounts) == len(set(accounts)) == len(of_kind(overlay, "Deployment", "StatefulSet"))
     assert set(accounts) == {obj["metadata"]["name"] for obj in of_kind(overlay, "ServiceAccount")}
+
+
+def test_steps_of_pipelines_are_told_what_our_own_pods_are_told(overlay: str) -> None:
+    told = [obj["data"] for obj in of_kind(overlay, "ConfigMap") if obj["metadata"]["name"] == "turnout-inside"]
+    assert all(data == told[0] for data in told)

@@ -23,7 +23,8 @@ def committed() -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((compiling.FOLDER / f"{name}.yaml").read_text())
+    # The second document, if there is one, is for Kubernetes alone.
+    found: dict[str, Any] = next(iter(yaml.safe_load_all((compiling.FOLDER / f"{name}.yaml").read_text())))
     return found
 
 
@@ -101,3 +102,12 @@ def test_every_input_and_output_of_a_component_is_described(pipeline: str) -> No
             for kind in component.get(side, {}).values():
                 for item, definition in kind.items():
                     assert definition.get("description"), f"{name}: {item} has no description"
+
+
+def test_every_step_is_told_addresses_and_keys_by_the_cluster(committed: dict[str, Any]) -> None:
+    _, platform = yaml.safe_load_all((compiling.FOLDER / "training.yaml").read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors.keys() == committed["deploymentSpec"]["executors"].keys()
+    for executor in executors.values():
+        assert [given["configMapName"] for given in executor["configMapAsEnv"]] == ["turnout-inside"]
+        assert [given["secretName"] for given in executor["secretAsEnv"]] == ["turnout-s3"]

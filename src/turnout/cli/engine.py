@@ -70,6 +70,7 @@ def demo(
     cluster: Annotated[
         bool, typer.Option("--cluster", help="On the cluster that KUBECONFIG names, in .turnout/cluster-demo.")
     ] = False,
+    kfp: Annotated[bool, typer.Option("--kfp", help="With --cluster: steps run on Kubeflow Pipelines.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of the traffic; fresh when not given.")] = None,
     json: Json = False,
 ) -> None:
@@ -78,7 +79,7 @@ def demo(
 
     script = story.Script.of(first=first, second=second, gate=not no_gate, keep=keep, seed=seed)
     home = settings.home()
-    place: stages.Place = stages.Cluster(home / "cluster-demo") if cluster else stages.Laptop(home / "demo")
+    place: stages.Place = stages.Cluster(home / "cluster-demo", on_kfp=kfp) if cluster else stages.Laptop(home / "demo")
     told = story.tell(script, place=place, console=err if json else out)
     if json:
         print_json(told.result)

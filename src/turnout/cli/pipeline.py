@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,21 @@ from turnout.errors import Failed, InputError
 __all__ = ["register"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Engine(enum.StrEnum):
+    """Where a pipeline's steps run."""
+
+    local = "local"
+    kfp = "kfp"
+
+
 spec_app = typer.Typer(no_args_is_help=True, help="What a model.yaml may say.")
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (init, run, runs, compare):
+    for command in (init, run, runs, compare, schedule):
         app.command()(command)
     app.add_typer(spec_app, name="spec")
 
@@ -63,13 +73,21 @@ def run(
         Path | None, typer.Option(help="Where relative source paths start; default: beside the file.")
     ] = None,
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Register and deploy whatever the gate says.")] = False,
+    engine: Annotated[Engine, typer.Option(help="Where the steps run: here, or on Kubeflow Pipelines.")] = Engine.local,
     json: Json = False,
 ) -> None:
     """Run the compiled training pipeline: ingest, featurize, train, evaluate, gate, register, deploy."""
     from turnout import runs as pipeline_runs
 
-    progress = None if json else show_progress
-    record = pipeline_runs.execute(file, namespace=namespace, gate=not no_gate, data_root=data_root, progress=progress)
+    progress, gate = None if json else show_progress, not no_gate
+    if engine is Engine.kfp:
+        from turnout.runs import on_kfp
+
+        record = on_kfp.execute(
+            file, cluster=on_kfp.connect(), namespace=namespace, gate=gate, data_root=data_root, progress=progress
+        )
+    else:
+        record = pipeline_runs.execute(file, namespace=namespace, gate=gate, data_root=data_root, progress=progress)
     if json:
         print_json(record.as_dict())
     if record.failure is not None:
@@ -77,6 +95,18 @@ def run(
         raise Failed(f"run {record.id}: step {step} failed: {sentence}\n  its log: {log}")
     if not json:
         out.print(f"run {record.id}: {record.outcome}", soft_wrap=True)
+
+
+def schedule(
+    file: Annotated[Path, typer.Argument(help="A model.yaml whose sources are addresses, not files of this machine.")],
+    cron: Annotated[str, typer.Option(help="Six fields, seconds first: '0 0 2 * * *' is every night at two.")],
+    namespace: Annotated[str, typer.Option(help="Namespace of the InferenceService.")] = "default",
+) -> None:
+    """Run the training pipeline again and again on Kubeflow Pipelines, one run at a time."""
+    from turnout.runs import on_kfp
+
+    made = on_kfp.schedule(file, cluster=on_kfp.connect(), cron=cron, namespace=namespace, data_root=None)
+    out.print(f"schedule {made}: {cron}", soft_wrap=True)
 
 
 def runs(

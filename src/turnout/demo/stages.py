@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 
+from turnout import runs
 from turnout.embedded import lifecycle
 from turnout.kube import client, discovery, inferenceservices
 from turnout.ledger.client import LedgerClient
+from turnout.runs import on_kfp
 
 __all__ = ["Cluster", "Laptop", "Place"]
 
@@ -39,6 +43,10 @@ class Place(Protocol):
     def endpoint(self) -> str:
         """The endpoint that the story is about."""
 
+    @property
+    def execute(self) -> Callable[..., runs.RunRecord]:
+        """What runs a pipeline: `turnout.runs.execute`, or one that takes the same."""
+
     def end(self, *, keep: bool, console: Console) -> None:
         """Take down what was made, or say how to use it."""
 
@@ -64,6 +72,11 @@ class Laptop:
         """A new engine has no other."""
         return "digits"
 
+    @property
+    def execute(self) -> Callable[..., runs.RunRecord]:
+        """KFP's local runner."""
+        return runs.execute
+
     def end(self, *, keep: bool, console: Console) -> None:
         """Stop the engine."""
         if not keep:
@@ -79,6 +92,7 @@ class Cluster:
     """Turnout as it is installed somewhere. Nothing is started or stopped but what the story itself makes."""
 
     home: Path
+    on_kfp: bool = False
     title: str = "the cluster that KUBECONFIG names"
 
     def prepare(self) -> None:
@@ -103,6 +117,11 @@ class Cluster:
                 number += 1
                 name = f"digits-{number}"
         return name
+
+    @property
+    def execute(self) -> Callable[..., runs.RunRecord]:
+        """KFP's local runner, or the cluster's server."""
+        return partial(on_kfp.execute, cluster=on_kfp.connect()) if self.on_kfp else runs.execute
 
     def end(self, *, keep: bool, console: Console) -> None:
         """Delete the endpoints of this and earlier stories and their versions; records stay in the ledger."""

@@ -167,7 +167,7 @@ def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
         if event.seconds is not None:
             stage.console.print(f"  {event.step:<24} {event.state:<10} {event.seconds:5.1f} s")
 
-    record = runs.execute(_named(spec, stage), namespace="default", gate=gate, data_root=data, progress=progress)
+    record = stage.place.execute(_named(spec, stage), namespace="default", gate=gate, data_root=data, progress=progress)
     stage.records.append(record)
     if record.failure is not None:
         step, sentence, log = record.failure

@@ -40,6 +40,8 @@ class Addresses:
     ledger_token: str
     mlflow_uri: str
     artifacts_url: str
+    kfp_url: str = ""
+    pipeline_image: str = ""
 
 
 def discover(kube: Kube) -> Addresses:
@@ -59,6 +61,8 @@ def discover(kube: Kube) -> Addresses:
         ledger_token=ledger_token(kube),
         mlflow_uri=settings.read("TURNOUT_MLFLOW_URI") or data.get("mlflowUri", ""),
         artifacts_url=settings.read("TURNOUT_ARTIFACTS_URL") or data.get("artifactsUrl", ""),
+        kfp_url=settings.read("TURNOUT_KFP_URL") or data.get("kfpUrl", ""),
+        pipeline_image=data.get("pipelineImage", ""),
     )
 
 

@@ -24,7 +24,7 @@ from turnout.runs import records
 from turnout.runs.records import RunRecord
 from turnout.spec import ModelSpec
 
-__all__ = ["Progress", "execute", "execute_again"]
+__all__ = ["Progress", "commit", "execute", "execute_again", "new_record"]
 
 _GRACE_S = 5.0
 
@@ -59,8 +59,8 @@ def execute(
     environment = {**os.environ, **_engine_answers()}
     if not gate:
         spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
-    parameters = {"namespace": namespace, "commit": _commit(spec_path)}
-    record = _new_record(spec, home=settings.home(), parameters=parameters)
+    parameters = {"namespace": namespace, "commit": commit(spec_path)}
+    record = new_record(spec, home=settings.home(), parameters=parameters)
     # Registration keeps the run's id with the version.
     record = replace(record, parameters={**parameters, "run": record.id})
     try:
@@ -87,7 +87,7 @@ def execute_again(
 
     The steps see no other home and no Kubernetes configuration: what they do cannot reach anything that serves.
     """
-    record = _new_record(spec, home=home, parameters=parameters)
+    record = new_record(spec, home=home, parameters=parameters)
     nowhere = {**os.environ, "TURNOUT_HOME": str(home), "KUBECONFIG": str(home / "kubeconfig")}
     with _driver(record, pipeline="reproduction", environment=nowhere) as driver:
         _follow(driver, progress)
@@ -120,7 +120,8 @@ def _engine_answers() -> dict[str, str]:
         raise Unavailable(f"{error}{hint}") from error
 
 
-def _new_record(spec: ModelSpec, *, home: Path, parameters: Mapping[str, str]) -> RunRecord:
+def new_record(spec: ModelSpec, *, home: Path, parameters: Mapping[str, str]) -> RunRecord:
+    """A folder for a run, with its spec, and the record of a run that begins now."""
     started_us = time.time_ns() // 1_000
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started_us / 1e6))
     run = f"{spec.name}-{stamp}-{secrets.token_hex(2)}"
@@ -137,7 +138,7 @@ def _new_record(spec: ModelSpec, *, home: Path, parameters: Mapping[str, str]) -
     )
 
 
-def _commit(spec_path: Path) -> str:
+def commit(spec_path: Path) -> str:
     """The commit of the folder that the spec is in, `-dirty` when files differ from it; empty outside of git."""
     command = ["git", "-C", str(spec_path.absolute().parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
