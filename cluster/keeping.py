@@ -59,8 +59,12 @@ def restore(folder: Path) -> None:
     say("  objects")
     with _nobody_writes():
         for name, dump in zip(_DATABASES, dumps, strict=True):
+            # Into an empty database: partitions cannot be dropped one by one.
+            _postgres(f"dropdb --if-exists --force {name}")
+            _postgres(f"createdb --owner={name} {name}")
             with dump.open("rb") as file:
-                _postgres(f"pg_restore --clean --if-exists --exit-on-error --dbname={name}", stdin=file)
+                _postgres(f"pg_restore --exit-on-error --dbname={name}", stdin=file)
+            _postgres(f"psql --quiet --command='REVOKE CONNECT ON DATABASE {name} FROM PUBLIC'")
             say(f"  {name}")
 
 
@@ -96,9 +100,12 @@ def _scale(name: str, replicas: str) -> None:
 
 def _postgres(command: str, **files: object) -> None:
     """One of PostgreSQL's programs, in its Pod, as its superuser."""
-    script = f'PGPASSWORD="$POSTGRES_PASSWORD" PGHOST=127.0.0.1 PGUSER="$POSTGRES_USER" exec {command}'
+    login = 'export PGPASSWORD="$POSTGRES_PASSWORD" PGHOST=127.0.0.1 PGUSER="$POSTGRES_USER"'
+    # What a program that failed did not read would keep kubectl waiting for ever.
+    script = f"{login}; {command}; status=$?; cat > /dev/null; exit $status"
     words = ["exec", "--stdin", _POD, "--namespace", secrets.SYSTEM, "--container=postgres", "--", "sh", "-c", script]
-    done = subprocess.run([program("kubectl"), *words], stderr=subprocess.PIPE, check=False, **files)  # type: ignore[call-overload]
+    given = {"stdin": subprocess.DEVNULL, **files}
+    done = subprocess.run([program("kubectl"), *words], stderr=subprocess.PIPE, check=False, **given)  # type: ignore[call-overload]
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise Problem(f"{command.split()[0]}: {said[-1] if said else done.returncode}")

@@ -185,7 +185,8 @@ class S3Location:
     def upload_folder(self, folder: Path) -> None:
         """Write an object for each file, then remove objects below this key that the folder does not have."""
         old = set(self._names())
-        files = {f"{self.key}/{path.relative_to(folder).as_posix()}": path for path in _files(folder)}
+        prefix = f"{self.key}/" if self.key else ""
+        files = {f"{prefix}{path.relative_to(folder).as_posix()}": path for path in _files(folder)}
         client = _client()
         with _translated(str(self)):
             for key, path in files.items():

@@ -127,3 +127,10 @@ def test_a_store_that_does_not_answer_is_unavailable(store: objectstore.Store, m
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(Unavailable, match="s3://models/key: the object store does not answer"):
         storage.at("s3://models/key").read_bytes()
+
+
+def test_a_whole_bucket_comes_back_as_it_went(store: objectstore.Store, folder: Path, tmp_path: Path) -> None:
+    root = "s3://models"
+    storage.at(root).upload_folder(folder)
+    storage.at(root).download_folder(tmp_path / "back")
+    assert files(tmp_path / "back") == files(folder)
