@@ -12,7 +12,7 @@ import pytest
 from tests.ledger.building import NOON, SECOND, Clock, announce, record, send
 from tests.ledger.serving import TOKEN, URL, InProcess
 from turnout.errors import InputError, NotFound
-from turnout.ledger import retention
+from turnout.ledger import dropping
 from turnout.ledger.api.app import application
 from turnout.ledger.api.tokens import Tokens
 from turnout.ledger.client import LedgerClient
@@ -106,20 +106,32 @@ def test_the_keeper_drops_what_is_older_than_it_is_told_to_keep(
 
 
 def test_a_large_month_goes_in_slices_and_leaves_its_neighbours(
-    ledger: LedgerClient, store: Store, monkeypatch: pytest.MonkeyPatch
+    ledger: LedgerClient, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_SLICE", 7)
+    monkeypatch.setattr(dropping, "_SLICE", 7)
     old = [record(name=f"o{i}", time_us=NOON - 40 * DAY + i) for i in range(40)]
     send(ledger, *old, record(name="new"), log="l")
     for name in ("o3", "o9", "new"):
         ledger.feedback(name, label=7)
+    clock.now_us = NOON - 40 * DAY
     ledger.feedback("never-came", label=7)
+    clock.now_us = NOON
+    log = [{"request_id": f"q{i}", "time_us": NOON - 40 * DAY + i, "duration_us": 1, "code": 200} for i in range(9)]
+    stamped = [
+        one | {"request_id": f"s{one['request_id']}", "stamp": f"v{i % 2};p=0.5;rev=r"} for i, one in enumerate(log)
+    ]
+    ledger.gateway_log(
+        log="g", watermark_us=0, events=[*log, *stamped, log[0] | {"request_id": "new", "time_us": NOON}]
+    )
     assert "2025-10" in ledger.retain(before_us=NOON)["drop"]
     assert [found["id"] for found in ledger.predictions()["predictions"]] == ["new"]
     counts = store.read(
-        lambda c: [c.exec_driver_sql(f"SELECT count(*) FROM {t}").scalar_one() for t in ("contents", "feedback")]
+        lambda c: [
+            c.exec_driver_sql(f"SELECT count(*) FROM {t}").scalar_one()
+            for t in ("contents", "feedback", "gateway_requests")
+        ]
     ).result()
-    assert counts == [1, 2]
+    assert counts == [1, 1, 1]
 
 
 def test_an_open_rollout_keeps_its_months(ledger: LedgerClient, clock: Clock) -> None:

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from turnout.errors import TurnoutError
-from turnout.ledger import partitions, retention
+from turnout.ledger import dropping, partitions, retention
 from turnout.ledger.store import Store
 
 __all__ = ["Keeper"]
@@ -41,7 +41,7 @@ class Keeper:
         before_us = partitions.first_us(partitions.month_of(now_us), later=-self._months)
         report = self._store.read(lambda connection: retention.plan(connection, before_us=before_us)).result()
         for month in report["drop"]:
-            for step in retention.steps(month, now_us=now_us):
+            for step in dropping.steps(month, now_us=now_us):
                 while not self._stopping.is_set() and self._store.write(step).result():
                     pass
             _log.info("retention: dropped %s", month)

@@ -8,21 +8,19 @@ from predictions has their rows in its snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, literal_column, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from turnout.errors import InputError
 from turnout.ledger import audit, partitions
 from turnout.ledger.databases import is_postgresql
 from turnout.ledger.records import is_name, is_time
-from turnout.ledger.schema import CONTENTS, FEEDBACK, GATEWAY_REQUESTS, PENDING, PINS, PREDICTIONS, STATES, VERSIONS
+from turnout.ledger.schema import PINS, PREDICTIONS, STATES, VERSIONS
 
-__all__ = ["ALWAYS", "Pin", "Step", "parse_pin", "pin", "pins", "plan", "steps", "unpin"]
+__all__ = ["ALWAYS", "Pin", "parse_pin", "pin", "pins", "plan", "unpin"]
 
 _SLICE = 5_000
 ALWAYS = {
@@ -31,8 +29,6 @@ ALWAYS = {
     "erasures": "what was erased must not come back with a log that is sent again",
     "states": "the state of every rollout",
 }
-Step: TypeAlias = Callable[[Connection], bool]
-"""A short transaction; True when the same step has more to do."""
 _OPEN = ("challenges", "challenger", "previous")  # what a Turnout's state has while a rollout is open
 
 
@@ -98,55 +94,6 @@ def plan(connection: Connection, *, before_us: int) -> dict[str, Any]:
         "keep": [{"month": month, "reasons": reasons} for month, reasons in kept.items()],
         "always": ALWAYS,
     }
-
-
-def steps(month: str, *, now_us: int) -> Iterator[Step]:
-    """What drops a month, in short transactions; on PostgreSQL it is one. The audit tells when the month is gone."""
-    since_us, until_us = partitions.first_us(month), partitions.first_us(month, later=1)
-    yield partial(_drop_tables, month=month)
-    yield partial(_delete_predictions, since_us=since_us, until_us=until_us)
-    for table, time in (
-        (CONTENTS, CONTENTS.c.time_us),
-        (FEEDBACK, FEEDBACK.c.prediction_us),
-        (GATEWAY_REQUESTS, GATEWAY_REQUESTS.c.ended_us),
-    ):
-        yield partial(_delete_rows, table=table, old=and_(time >= since_us, time < until_us))
-    yield partial(_end, month=month, until_us=until_us, now_us=now_us)
-
-
-def _drop_tables(connection: Connection, *, month: str) -> bool:
-    if is_postgresql(connection):
-        partitions.drop(connection, month)
-    return False
-
-
-def _delete_predictions(connection: Connection, *, since_us: int, until_us: int) -> bool:
-    """A slice of a month in the one table of SQLite, by version because that is a range of an index."""
-    if is_postgresql(connection):
-        return False
-    for no in connection.execute(select(VERSIONS.c.no)).scalars().all():
-        ids = select(PREDICTIONS.c.id).where(
-            PREDICTIONS.c.version_no == no, PREDICTIONS.c.time_us >= since_us, PREDICTIONS.c.time_us < until_us
-        )
-        if connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.id.in_(ids.limit(_SLICE)))).rowcount:
-            return True
-    return False
-
-
-def _delete_rows(connection: Connection, *, table: Table, old: ColumnElement[bool]) -> bool:
-    """A slice of a month of a table whose rows SQLite keeps in the order in which they came: the old ones are first."""
-    if is_postgresql(connection):
-        return False
-    row: ColumnElement[int] = literal_column("rowid")
-    first = select(row).select_from(table).where(old).limit(_SLICE)
-    return connection.execute(delete(table).where(row.in_(first))).rowcount == _SLICE
-
-
-def _end(connection: Connection, *, month: str, until_us: int, now_us: int) -> bool:
-    connection.execute(delete(PENDING).where(PENDING.c.arrived_us < until_us))
-    entry = audit.Entry(action="retain", actor="ledger", data={"dropped": month})
-    audit.append(connection, [entry], namespace="", turnout="", now_us=now_us)
-    return False
 
 
 def _months(connection: Connection) -> list[str]:

@@ -9,7 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from turnout.errors import InputError, NotFound
-from turnout.ledger import audit, erasures, retention
+from turnout.ledger import audit, dropping, erasures, retention
 from turnout.ledger.api.calls import Call, as_json, parsed
 from turnout.ledger.records import is_time
 
@@ -37,7 +37,7 @@ async def retain(call: Call) -> Response:
         lambda connection: retention.plan(connection, before_us=min(body["before_us"], call.store.clock_us()))
     )
     for month in [] if body.get("dry_run", False) else report["drop"]:
-        for step in retention.steps(month, now_us=call.store.clock_us()):
+        for step in dropping.steps(month, now_us=call.store.clock_us()):
             while await call.write(step):
                 pass
     return as_json(report | {"dry_run": body.get("dry_run", False)})
