@@ -52,7 +52,7 @@ class Api:
     """Requests to an application over a store of its own, with one namespace."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store(folder / "store.db")
+        self.store = Store(folder / "store.db", durable=False)
         self.store.create("Namespace", built_in.namespace("default"))
         app = application(self.store, token=TOKEN, read_log=read_log)
         self._runner = asyncio.Runner()
@@ -138,7 +138,7 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.kubeconfig = folder / "kubeconfig"
-        self.store = Store(folder / "store.db")
+        self.store = Store(folder / "store.db", durable=False)
         self.store.create("Namespace", built_in.namespace("default"))
         self._socket = socket.create_server(("127.0.0.1", 0))
         certificate, key = _certificate(folder)

@@ -25,7 +25,7 @@ PREDICTOR = {"model": {"modelFormat": {"name": "onnx"}, "storageUri": "pvc://sam
 def test_a_part_that_is_not_served_is_named_and_nothing_runs_without_it(
     tmp_path: Path, part: str, spec: dict[str, Any]
 ) -> None:
-    store = Store(tmp_path / "store.db")
+    store = Store(tmp_path / "store.db", durable=False)
     made = {**inference_service(), "spec": spec}
     store.create("InferenceService", {**made, "metadata": {**made["metadata"], "namespace": "default"}})
     InferenceServiceReconciler(store, domain="localhost").reconcile(("InferenceService", "default", "a"))

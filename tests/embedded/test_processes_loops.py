@@ -121,7 +121,7 @@ def test_a_look_can_ask_for_the_next_one(start: Callable[[Recorder], Loop]) -> N
 
 def test_changes_of_the_store_reach_the_loops_that_care(tmp_path: Path, start: Callable[[Recorder], Loop]) -> None:
     recorder = Recorder()
-    store = Store(tmp_path / "store.db")
+    store = Store(tmp_path / "store.db", durable=False)
     dispatcher = Dispatcher(store, [start(recorder)])
     dispatcher.start()
     store.create("ConfigMap", {"metadata": {"name": "a", "namespace": "default"}})

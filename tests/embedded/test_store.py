@@ -13,7 +13,7 @@ from turnout.errors import NotFound
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store.db")
+    store = Store(tmp_path / "store.db", durable=False)
     yield store
     store.close()
 

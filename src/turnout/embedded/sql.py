@@ -41,11 +41,12 @@ def key_of(kind: str, obj: Object) -> Key:
     return kind, objects.namespace_of(obj), obj["metadata"]["name"]
 
 
-def connect(path: Path | str) -> sqlite3.Connection:
+def connect(path: Path | str, *, durable: bool = True) -> sqlite3.Connection:
     """Open the file, and make its tables if they are not there."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     # FULL: what a client was told survives the loss of power too; it costs one fsync a write.
-    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -2000;")
+    synchronous = "FULL" if durable else "OFF"
+    db.executescript(f"PRAGMA synchronous = {synchronous}; PRAGMA journal_mode = WAL; PRAGMA cache_size = -2000;")
     db.executescript(_SCHEMA)
     return db
 

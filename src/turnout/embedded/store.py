@@ -119,14 +119,18 @@ class Subscription:
 
 
 class Store:
-    """Objects by kind, namespace and name. Safe to use from any thread; one process at a time."""
+    """Objects by kind, namespace and name. Safe to use from any thread; one process at a time.
 
-    def __init__(self, path: Path | str, *, history: int = 4096) -> None:
+    Not `durable` it survives the death of the process still, but not the loss of power: for stores that end with a
+    test.
+    """
+
+    def __init__(self, path: Path | str, *, history: int = 4096, durable: bool = True) -> None:
         self._history = history
         self._listeners: list[Callable[[Key], None]] = []
         self._write_lock, self._read_lock, self._listeners_lock = threading.RLock(), threading.Lock(), threading.Lock()
-        self._writer = sql.connect(path)
-        self._reader = sql.connect(path)
+        self._writer = sql.connect(path, durable=durable)
+        self._reader = sql.connect(path, durable=durable)
         self._reader.execute("PRAGMA query_only = ON")
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
+from functools import cache
 from urllib.parse import parse_qs
 
 import orjson
@@ -41,9 +42,15 @@ def application(store: Store, *, token: str, read_log: ReadLog) -> ASGIApp:
     Raises:
         SpecError: a definition has a rule that the engine does not know.
     """
+    _check_rules()
+    return _Application(store, token=token, read_log=read_log)
+
+
+@cache
+def _check_rules() -> None:
+    """The kinds do not change while a process lives."""
     for kind in KINDS.values():
         rules.check_known(kind.schema)
-    return _Application(store, token=token, read_log=read_log)
 
 
 class _Application:
