@@ -28,11 +28,13 @@ class Cluster:
         return NAME if token == POD else None
 
 
-def call(store: Store, accounts: Accounts, method: str, path: str, *, token: str) -> httpx.Response:
+def call(
+    store: Store, accounts: Accounts, method: str, path: str, *, token: str, body: object = None
+) -> httpx.Response:
     async def once() -> httpx.Response:
         transport = httpx.ASGITransport(app=application(store, token="shared", accounts=accounts))
         async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as client:
-            return await client.request(method, path, json={}, headers={"authorization": f"Bearer {token}"})
+            return await client.request(method, path, json=body or {}, headers={"authorization": f"Bearer {token}"})
 
     return asyncio.run(once())
 
@@ -43,6 +45,28 @@ def test_a_pod_may_ship_events_and_nothing_else(store: Store) -> None:
     refused = call(store, accounts, "GET", "/v1/audit", token=POD)
     assert refused.status_code == 403
     assert "role read" in refused.json()["detail"]
+
+
+def batch(namespace: str) -> dict[str, object]:
+    head = {"log": "pod-1", "namespace": namespace, "endpoint": "digits", "version": "digits-v1"}
+    return {**head, "watermark_us": 1, "final": False, "events": [], "dropped": [], "withdrawn": []}
+
+
+def test_a_pod_ships_predictions_of_its_own_namespace_only(store: Store) -> None:
+    accounts = Accounts(Cluster())
+    assert call(store, accounts, "POST", "/v1/events", token=POD, body=batch("shop")).status_code == 200
+    refused = call(store, accounts, "POST", "/v1/events", token=POD, body=batch("bank"))
+    assert refused.status_code == 403
+    assert "of namespace shop, not records of namespace bank" in refused.json()["detail"]
+
+
+def test_a_pod_cannot_speak_for_the_gateway_unless_its_namespace_may(store: Store) -> None:
+    lines = {"log": "proxy-1", "watermark_us": 1, "final": False, "events": []}
+    refused = call(store, Accounts(Cluster()), "POST", "/v1/gateway-log", token=POD, body=lines)
+    assert refused.status_code == 403
+    assert "not the gateway's log" in refused.json()["detail"]
+    gateway = Accounts(Cluster(), roles=parse_roles(["shop/*=events"]))
+    assert call(store, gateway, "POST", "/v1/gateway-log", token=POD, body=lines).status_code == 200
 
 
 def test_a_strangers_token_is_refused(store: Store) -> None:

@@ -1,8 +1,9 @@
 """Pods of a cluster come in with the token of their ServiceAccount, which the Kubernetes API server vouches for.
 
 Such a token is made for the audience `turnout-ledger`, lives an hour, is renewed by the kubelet, and dies with its Pod:
-nothing has to be copied into the namespaces of the predictors. Whoever presents one may ship events; what else an
-account may do is said when the ledger is started. A review is remembered for a minute, so that a batch costs no call.
+nothing has to be copied into the namespaces of the predictors. Whoever presents one may ship predictions of its own
+namespace; what else an account may do is said when the ledger is started. A review is remembered for a minute, so that
+a batch costs no call.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from turnout.ledger.roles import ROLES, digest
 __all__ = ["AUDIENCE", "Accounts", "Reviewer", "kubernetes", "parse_roles"]
 
 AUDIENCE = "turnout-ledger"
+_PREFIX = "system:serviceaccount:"
 _REMEMBERED_S = 60.0
 _MOST = 10_000  # answers kept; beyond that the oldest are asked for again
 _EVERYBODY = frozenset({"events"})
@@ -59,15 +61,20 @@ class Accounts:
         if now_s < until_s:
             return holder
         name = await asyncio.to_thread(self._review, token)
-        holder = None if name is None else Holder(name, self._roles.get(name, _EVERYBODY))
+        holder = None if name is None else self._known_as(name)
         while len(self._known) >= _MOST:
             del self._known[next(iter(self._known))]
         self._known[key] = (now_s + _REMEMBERED_S, holder)
         return holder
 
+    def _known_as(self, name: str) -> Holder:
+        namespace, _, _ = name.removeprefix(_PREFIX).partition(":")
+        roles = self._roles.get(name) or self._roles.get(f"{_PREFIX}{namespace}:*")
+        return Holder(name, roles) if roles else Holder(name, _EVERYBODY, namespace)
+
 
 def parse_roles(words: list[str]) -> dict[str, frozenset[str]]:
-    """`namespace/account=role,role` as roles by user name.
+    """`namespace/account=role,role` as roles by user name; the account `*` is every one of that namespace.
 
     Raises:
         InputError: a word has another form, or a role is none.
@@ -81,7 +88,7 @@ def parse_roles(words: list[str]) -> dict[str, frozenset[str]]:
             raise InputError(
                 f"--account {word}: wanted namespace/account=roles, roles of {', '.join(ROLES)} joined by commas"
             )
-        found[f"system:serviceaccount:{namespace}:{name}"] = given
+        found[f"{_PREFIX}{namespace}:{name}"] = given
     return found
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnout.errors import InputError
-from turnout.ledger.api.problems import TooLarge
+from turnout.ledger.api.problems import TooLarge, problem
 from turnout.ledger.store import Store
 
 __all__ = ["Call", "as_json", "parsed"]
@@ -35,6 +35,15 @@ class Call:
     def path(self) -> Mapping[str, str]:
         """The variable parts of the path."""
         return self.request.path_params
+
+    def refusal(self, namespace: str | None) -> Response | None:
+        """The answer to a caller who may not ship records of this namespace (None: of the gateway); else None."""
+        holder = (self.request.scope.get("state") or {}).get("holder")
+        if holder is None or holder.namespace in ("", namespace):
+            return None
+        own = holder.namespace
+        what = f"records of namespace {namespace}" if namespace is not None else "the gateway's log"
+        return problem(403, f"{holder.name} may ship predictions of namespace {own}, not {what}")
 
     @property
     def place(self) -> dict[str, str]:

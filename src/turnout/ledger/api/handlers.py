@@ -47,8 +47,12 @@ async def post_events(call: Call) -> Response:
     headers = call.request.headers
     if cloud_events.is_cloud_event(headers):
         event = cloud_events.parse(headers, body, now_us=now_us)
+        if refusal := call.refusal(event.namespace):
+            return refusal
         return as_json(await call.write(lambda connection: foreign.take(connection, event, now_us=now_us)), 202)
     batch = await call.compute(lambda: records.parse_batch(parsed(body)))
+    if refusal := call.refusal(batch.namespace):
+        return refusal
 
     def take(connection: Connection) -> ingest.Taken:
         gaps.take(connection, batch, now_us=now_us)
@@ -60,6 +64,8 @@ async def post_events(call: Call) -> Response:
 
 async def post_gateway_log(call: Call) -> Response:
     """Take a batch of the gateway's requests."""
+    if refusal := call.refusal(None):
+        return refusal
     body = await call.body(limit=_BATCH_BYTES)
     batch = await call.compute(lambda: gateway.parse_batch(parsed(body)))
     now_us = call.store.clock_us()

@@ -32,6 +32,8 @@ class Holder:
 
     name: str
     roles: frozenset[str]
+    namespace: str = ""
+    """The only namespace whose records it may ship; empty: any."""
 
 
 class Tokens:
