@@ -100,7 +100,7 @@ cluster-demo: $(READY) ## Tell the whole story on the cluster of KUBECONFIG (PIP
 bench-engine: $(READY) ## A hundred versions on one engine; table, bench/out/engine.json (6 minutes)
 	$(BIN)/python -m bench.engine
 
-bench-decision: $(READY) ## Hold the decision against its bars (about 20 minutes); table, bench/out/decision.json
+bench-decision: $(READY) ## Hold the decision against its bars (about 45 minutes); table, bench/out/decision.json
 	$(BIN)/python -m bench.decision
 
 bench-ledger: $(READY) ## Ten million predictions on SQLite and PostgreSQL (20 minutes); table, bench/out/ledger.json

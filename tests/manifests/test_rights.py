@@ -17,7 +17,7 @@ REASONS = {
         "kube.httproutes.owner: blockOwnerDeletion, where OwnerReferencesPermissionEnforcement is on (OpenShift)"
     ),
     ("turnout-controller", "serving.kserve.io", "inferenceservices", "list"): "controller.__main__.look",
-    ("turnout-controller", "serving.kserve.io", "inferenceservices", "patch"): "controller.mirroring: finalizers",
+    ("turnout-controller", "serving.kserve.io", "inferenceservices", "patch"): "controller.guarding: finalizers",
     ("turnout-controller", "serving.kserve.io", "inferenceservices", "delete"): "controller.acting: retired versions",
     ("turnout-controller", "gateway.networking.k8s.io", "httproutes", "list"): "controller.__main__.look",
     ("turnout-controller", "gateway.networking.k8s.io", "httproutes", "create"): "controller.acting: the first route",
