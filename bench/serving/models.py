@@ -69,6 +69,6 @@ def _frame(folder: Path) -> Model:
 
 
 def _write(folder: Path, name: str, fitted: Pipeline, columns: dict[str, Any], rows: np.ndarray[Any, Any]) -> Model:
-    exporting.export(fitted, features=columns, task="classification", folder=folder)
+    exporting.export(fitted, checks=[columns], task="classification", folder=folder)
     joblib.dump(fitted, folder / "model.joblib")
     return Model(name=name, folder=folder, features=tuple(columns), rows=rows)

@@ -16,7 +16,7 @@ from turnout.errors import InputError, TurnoutError
 from turnout.predictor import events
 from turnout.predictor.batching import Waiting
 from turnout.predictor.calls import MAX_CALLER_ID, Dialect
-from turnout.predictor.inference import Request
+from turnout.predictor.inference import JSON, Request
 from turnout.predictor.metrics import Metrics
 from turnout.predictor.routes import Act, Infer, Page, Route, Routes, problem
 from turnout.predictor.subjects import subject
@@ -35,6 +35,16 @@ ONCE = frozenset(
         b"host",
         b"inference-header-content-length",
         b"x-turnout-assigned",
+        b"x-turnout-caller-id",
+    }
+)
+
+_RARE = frozenset(
+    {
+        b"ce-specversion",
+        b"content-encoding",
+        b"inference-header-content-length",
+        b"traceparent",
         b"x-turnout-caller-id",
     }
 )
@@ -122,6 +132,20 @@ def _act(desk: Desk, route: Act, exchange: Exchange, body: bytes) -> None:
 
 def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, bytes], body: bytes) -> Request:
     get = headers.get
+    stamp = _text(get(b"x-turnout-assigned"))
+    request = Request(
+        dialect, model, body, len(body), time.perf_counter(), 0, stamp, request_id=_text(get(b"x-request-id"))
+    )
+    if stamp is not None:
+        request.subject = subject(stamp, get)
+    if not _RARE.isdisjoint(headers) or get(b"content-type", JSON) != JSON:
+        _add_rare(request, headers, desk.event_replies)
+    return request
+
+
+def _add_rare(request: Request, headers: Mapping[bytes, bytes], event_replies: events.Replies) -> None:
+    """What few requests say: one look at their names tells those that say none of it."""
+    get = headers.get
     caller_id = get(b"x-turnout-caller-id", b"")
     if len(caller_id) > MAX_CALLER_ID:
         raise InputError(f"x-turnout-caller-id: wanted at most {MAX_CALLER_ID} characters, found {len(caller_id)}")
@@ -129,30 +153,17 @@ def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, b
     if encoding is not None and encoding.lower() != b"identity":
         raise _Refused(415, f"content-encoding: wanted none, found {encoding[:40].decode('latin-1')}")
     content_type = get(b"content-type", b"")
-    event = None
     if b"ce-specversion" in headers:
-        event = events.binary_event(headers, desk.event_replies)
+        request.event = events.binary_event(headers, event_replies)
     elif content_type.startswith(events.BATCH):
         raise _Refused(415, "content-type: wanted one CloudEvent, found a batch of them")
     elif content_type.startswith(events.STRUCTURED):
-        event, body = events.structured_event(body, desk.event_replies)
-    length = get(b"inference-header-content-length")
-    parent = get(b"traceparent")
-    stamp = _text(get(b"x-turnout-assigned"))
-    return Request(
-        dialect=dialect,
-        model=model,
-        body=body,
-        size_bytes=len(body),
-        arrived_s=time.perf_counter(),
-        header_length=0 if length is None else _header_length(length, content_type),
-        stamp=stamp,
-        subject=subject(stamp, get),
-        request_id=_text(get(b"x-request-id")),
-        caller_id=_text(caller_id),
-        trace=None if parent is None else trace_of(parent, get(b"tracestate", b"")),
-        event=event,
-    )
+        request.event, request.body = events.structured_event(request.body, event_replies)
+    if (length := get(b"inference-header-content-length")) is not None:
+        request.header_length = _header_length(length, content_type)
+    if (parent := get(b"traceparent")) is not None:
+        request.trace = trace_of(parent, get(b"tracestate", b""))
+    request.caller_id = _text(caller_id)
 
 
 def _header_length(value: bytes, content_type: bytes) -> int:

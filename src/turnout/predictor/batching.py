@@ -62,6 +62,7 @@ class Batcher:
         self._gathers = gathers
         self._access_log = access_log
         self._queue: list[tuple[Request, Waiting]] = []
+        self._queued_bytes = 0
         self._scheduled = False
         self._large = 0
         self._recording = 0  # batches whose records the ledger has yet to acknowledge
@@ -82,6 +83,7 @@ class Batcher:
             self._finish([(request, waiting)], self._process([request]))
             return
         self._queue.append((request, waiting))
+        self._queued_bytes += request.size_bytes
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
@@ -98,13 +100,15 @@ class Batcher:
             self._loop.call_soon(self._flush)
 
     def _take(self) -> list[tuple[Request, Waiting]]:
-        size = 0
-        for index, (request, _) in enumerate(self._queue):
-            size += request.size_bytes
-            if size > TICK_BYTES and index:
-                batch, self._queue = self._queue[:index], self._queue[index:]
-                return batch
-        batch, self._queue = self._queue, []
+        if self._queued_bytes <= TICK_BYTES:
+            batch, self._queue, self._queued_bytes = self._queue, [], 0
+            return batch
+        size = index = 0
+        while not index or size + self._queue[index][0].size_bytes <= TICK_BYTES:
+            size += self._queue[index][0].size_bytes
+            index += 1
+        self._queued_bytes -= size
+        batch, self._queue = self._queue[:index], self._queue[index:]
         return batch
 
     def _process(self, requests: Sequence[Request]) -> Processed:
@@ -144,9 +148,10 @@ class Batcher:
         metrics = self._metrics
         metrics.count_recording(len(batch), duration_s=now_s - began_s)
         for (request, waiting), outcome in zip(batch, outcomes, strict=True):
-            metrics.count_reply(outcome.status)
             if outcome.prediction_id:
-                metrics.count_prediction(rows=outcome.rows, duration_s=now_s - request.arrived_s)
+                metrics.count_prediction(outcome.rows, now_s - request.arrived_s)
+            else:
+                metrics.count_reply(outcome.status)
             waiting.answer(outcome)
         # All replies are in place before the first write, so pipelined ones leave in one piece.
         for _, waiting in batch:

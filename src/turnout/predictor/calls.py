@@ -61,12 +61,7 @@ class Dialect(Protocol):
 def tensor(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, Any]:
     """A tensor as V2 and the prediction log write it: flat data, orjson-ready."""
     array = arrays[signature.onnx]
-    return {
-        "name": signature.name,
-        "datatype": signature.datatype,
-        "shape": list(array.shape),
-        "data": to_json(array),
-    }
+    return {"name": signature.name, "datatype": signature.datatype, "shape": array.shape, "data": to_json(array)}
 
 
 def checked_caller_id(value: object, *, where: str) -> str | None:

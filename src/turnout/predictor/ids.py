@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import time
 
-__all__ = ["new_id"]
+__all__ = ["new_ids"]
 
-_VERSION, _VARIANT = 7 << 76, 2 << 62
-_RANDOM = ((1 << 80) - 1) & ~(15 << 76) & ~(3 << 62)
+_DIGITS = 20  # random ones that an id takes: 19 of them, from 10 bytes
+_VARIANT = {digit: "89ab"[value % 4] for value, digit in enumerate("0123456789abcdef")}
 
 
-def new_id() -> str:
-    """32 hexadecimal digits."""
-    random = int.from_bytes(os.urandom(10), "big") & _RANDOM
-    return f"{time.time_ns() // 1_000_000 << 80 | _VERSION | _VARIANT | random:032x}"
+def new_ids(count: int) -> list[str]:
+    """As many ids, of 32 hexadecimal digits each; asking the system once for all of them is what makes them cheap."""
+    head = f"{time.time_ns() // 1_000_000:012x}7"
+    random = os.urandom(count * _DIGITS // 2).hex()
+    return [
+        f"{head}{random[at : at + 3]}{_VARIANT[random[at + 3]]}{random[at + 4 : at + 19]}"
+        for at in range(0, count * _DIGITS, _DIGITS)
+    ]

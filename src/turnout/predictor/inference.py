@@ -19,9 +19,9 @@ from turnout.predictor.artifact import Signature
 from turnout.predictor.calls import Call, Dialect, tensor
 from turnout.predictor.events import STRUCTURED, Event
 from turnout.predictor.identity import Identity
-from turnout.predictor.ids import new_id
+from turnout.predictor.ids import new_ids
 from turnout.predictor.model import Servable
-from turnout.predictor.recorded import packed_tensor
+from turnout.predictor.recorded import RecordWriter
 from turnout.predictor.tensors import DATATYPES, Array
 from turnout.predictor.tracing import Trace
 
@@ -79,35 +79,24 @@ class Inference:
     def __init__(self, model: Servable, identity: Identity) -> None:
         self._model = model
         self._label = model.manifest.outputs[0]
-        self._inputs = model.manifest.inputs
-        self._identity = identity
         self._version = identity.version.encode()
-        self._same_in_every_record = orjson.dumps(
-            {
-                "namespace": identity.namespace,
-                "endpoint": identity.endpoint,
-                "version": identity.version,
-                "pod": identity.pod,
-            }
-        )[1:-1]
+        self._writer = RecordWriter(identity, model.manifest.inputs)
 
     def process(self, requests: Sequence[Request]) -> Processed:
         """One outcome per request."""
         began_s = time.perf_counter()
-        # An overflow becomes an error of the value that caused it; set once here, because it is not free.
-        with np.errstate(over="raise"):
-            attempts = [_decode(request) for request in requests]
+        attempts = [_decode(request) for request in requests]
         decoded_s = time.perf_counter()
-        self._predict([attempt for attempt in attempts if isinstance(attempt, Call)])
+        self._predict([attempt for attempt in attempts if type(attempt) is Call])
         predicted_s = time.perf_counter()
         outcomes = []
-        for request, attempt in zip(requests, attempts, strict=True):
+        for request, attempt, name in zip(requests, attempts, new_ids(len(requests)), strict=True):
             if not isinstance(attempt, Call):
                 outcomes.append(self._refusal(attempt))
             elif attempt.error is not None:
                 outcomes.append(self._refusal(attempt.error))
             else:
-                outcomes.append(self._answer(request, attempt, now_s=predicted_s))
+                outcomes.append(self._answer(request, attempt, name, now_s=predicted_s))
         return Processed(
             outcomes,
             decode_s=decoded_s - began_s,
@@ -153,45 +142,18 @@ class Inference:
                 wanted |= {signature.name: signature for signature in call.outputs}
         return list(wanted.values())
 
-    def _answer(self, request: Request, call: Call, *, now_s: float) -> Outcome:
-        prediction_id = new_id()
+    def _answer(self, request: Request, call: Call, prediction_id: str, *, now_s: float) -> Outcome:
         outputs = [tensor(signature, call.results) for signature in call.outputs]
         body, header_length = request.dialect.encode(call, outputs, model=request.model, prediction_id=prediction_id)
-        outcome = Outcome(
-            status=200,
-            body=body,
-            prediction_id=prediction_id,
-            record=self._record(request, call, outputs, now_s=now_s),
-            rows=call.rows,
-            version=self._version,
-        )
+        if call.outputs[0] is not self._label:
+            # In the record the label comes first, asked for or not: feedback is compared with it.
+            others = [output for output in outputs if output["name"] != self._label.name]
+            outputs = [tensor(self._label, call.results), *others]
+        record = self._writer.write(request, call, outputs, duration_us=int((now_s - request.arrived_s) * 1e6))
+        outcome = Outcome(200, body, prediction_id, record, call.rows, self._version)
         if header_length or request.trace is not None or request.event is not None:
             _dress(outcome, request, header_length=header_length)
         return outcome
-
-    def _record(self, request: Request, call: Call, outputs: list[dict[str, Any]], *, now_s: float) -> bytes:
-        """What was asked and answered. The label always comes first, asked for or not: feedback is compared with it."""
-        if call.outputs[0] is not self._label:
-            others = [output for output in outputs if output["name"] != self._label.name]
-            outputs = [tensor(self._label, call.results), *others]
-        describe = packed_tensor if request.size_bytes > LARGE_BYTES else tensor
-        changing = {
-            "protocol": request.dialect.name,
-            "rows": call.rows,
-            "inputs": [describe(signature, call.feeds) for signature in self._inputs],
-            "outputs": outputs,
-            "stamp": request.stamp,
-            "request_id": request.request_id,
-            "caller_id": request.caller_id or call.caller_id,
-            # A mirrored copy arrives with the stamp of the version that answers the caller.
-            "shadow": request.stamp is not None and request.stamp.partition(";")[0] != self._identity.version,
-            "duration_us": int((now_s - request.arrived_s) * 1e6),
-        }
-        if request.subject is not None:
-            changing["subject"] = request.subject
-        if request.trace is not None:
-            changing |= request.trace.recorded()
-        return b"%b,%b" % (self._same_in_every_record, orjson.dumps(changing, option=orjson.OPT_SERIALIZE_NUMPY)[1:])
 
     def _refusal(self, error: TurnoutError) -> Outcome:
         return Outcome(status=error.status, body=error_body(str(error)), version=self._version)

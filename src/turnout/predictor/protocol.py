@@ -22,6 +22,9 @@ from turnout.predictor.routes import Page, problem
 
 __all__ = ["Connection", "Limits", "Site"]
 
+# Headers about the connection itself. Most requests have none of them, and one look says so.
+_TELLING = frozenset({b"connection", b"expect", b"transfer-encoding", b"upgrade"})
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -54,7 +57,7 @@ class Exchange:
 
     __slots__ = ("_connection", "is_head", "keep_alive", "reply")
 
-    def __init__(self, connection: Connection, *, keep_alive: bool, is_head: bool = False) -> None:
+    def __init__(self, connection: Connection, keep_alive: bool, is_head: bool = False) -> None:
         self._connection = connection
         self.keep_alive = keep_alive
         self.is_head = is_head
@@ -95,8 +98,8 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._write_blocked_since_s = 0.0
         self._last_active_s = time.monotonic()
-        self._started_s = 0.0  # when the request now arriving began; 0 between requests
-        self._in_head = False
+        self._started_s = 0.0  # when the request that is still arriving began; 0 between requests
+        self._in_head = True  # what comes next belongs to a head
         self._begin()
 
     # --- the event loop calls ---
@@ -117,8 +120,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        if self._in_head:
-            self._unparsed_bytes += len(data)
+        self._taken_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -128,8 +130,10 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._closing:  # llhttp also complains about bytes behind the last request, which nobody reads
                 self._refuse(400, f"not HTTP/1.1: {error}")
-        if self._in_head and self._unparsed_bytes > self._limits.head_bytes and not self._closing:
-            self._refuse(431, f"headers: wanted at most {self._limits.head_bytes} bytes")
+        if self._url and not self._closing:  # only the beginning of a request has come, which is rare
+            self._started_s = self._started_s or time.monotonic()
+            if self._in_head and self._taken_bytes > self._limits.head_bytes:
+                self._refuse(431, f"headers: wanted at most {self._limits.head_bytes} bytes")
 
     def eof_received(self) -> bool:
         """The client sends no more; True keeps the socket open for the replies that it still waits for."""
@@ -147,35 +151,37 @@ class Connection(asyncio.Protocol):
 
     # --- the parser calls ---
 
-    def on_message_begin(self) -> None:
-        self._begin()
-        self._in_head = True
-        self._started_s = time.monotonic()
-
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
         name = name.lower()
-        if name in self._headers and name in ONCE:
-            self._twice = name
+        if name in self._headers:
+            self._repeated_bytes += len(name) + len(value)
+            if name in ONCE:
+                self._twice = name
         self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._closing:
             return
-        if self._head_bytes > self._limits.head_bytes:
-            self._refuse(431, f"headers: wanted at most {self._limits.head_bytes} bytes, found {self._head_bytes}")
-        elif (ambiguity := self._ambiguity()) is not None:
-            self._refuse(400, ambiguity)
-        elif int(self._headers.get(b"content-length", b"0")) > self._limits.body_bytes:
+        headers, limits = self._headers, self._limits
+        # What was taken bounds the head, so that the heads of most requests need not be measured.
+        if self._taken_bytes > limits.head_bytes and (found := self._head_bytes()) > limits.head_bytes:
+            self._refuse(431, f"headers: wanted at most {limits.head_bytes} bytes, found {found}")
+        elif int(headers.get(b"content-length", b"0")) > limits.body_bytes:
             self._refuse_body()
+        elif not _TELLING.isdisjoint(headers) or b"host" not in headers or self._twice:
+            self._heed()
+
+    def _heed(self) -> None:
+        """Act on the headers that are about the connection itself."""
+        if (ambiguity := self._ambiguity()) is not None:
+            self._refuse(400, ambiguity)
         elif self._headers.get(b"expect", b"").lower() == b"100-continue":
             # In the queue like a reply: the client of a pipelined request must not take it for an earlier one's.
-            interim = Exchange(self, keep_alive=True)
+            interim = Exchange(self, True)
             interim.reply = CONTINUE
             self._exchanges.append(interim)
             self.send()
@@ -191,20 +197,23 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._closing:
             return
-        self._started_s = 0.0
-        keep_alive = self._keeps_alive()
-        method = self._parser.get_method()
-        exchange = Exchange(self, keep_alive=keep_alive, is_head=method == b"HEAD")
+        url, headers, body = self._url, self._headers, self._body
+        self._begin()
+        parser = self._parser
+        method = parser.get_method()
+        keep_alive = self._keeps_alive(headers) if not _TELLING.isdisjoint(headers) else parser.should_keep_alive()
+        if self.site.desk.draining:
+            keep_alive = False
+        exchange = Exchange(self, keep_alive, method == b"HEAD")
         self._exchanges.append(exchange)
         self._closing = not keep_alive
-        if b"upgrade" in self._headers and method == b"POST":
+        if b"upgrade" in headers and method == b"POST":
             # The parser leaves the body of such a request to the other protocol.
             exchange.answer_page(problem(400, "upgrade: this server speaks HTTP/1.1; send the request without it"))
             exchange.send()
         else:
-            body = self._body
             whole = body[0] if len(body) == 1 else b"".join(body)
-            answer(self.site.desk, exchange, method=method, url=self._url, headers=self._headers, body=whole)
+            answer(self.site.desk, exchange, method=method, url=url, headers=headers, body=whole)
         if len(self._exchanges) > self._limits.pipelined:
             self._regulate()
 
@@ -256,15 +265,23 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._head_bytes = 0
+        self._taken_bytes = 0  # of this request and whatever came with it: a header without end is never a header
+        self._repeated_bytes = 0
         self._twice = b""
-        self._unparsed_bytes = 0  # of a head that arrives in pieces: a header without end is never a header
+        self._in_head = True
+        self._started_s = 0.0
 
-    def _keeps_alive(self) -> bool:
-        if self.site.desk.draining or not self._parser.should_keep_alive() or b"upgrade" in self._headers:
+    def _head_bytes(self) -> int:
+        """The size of the head, without what separates its parts."""
+        return (
+            len(self._url) + self._repeated_bytes + sum(len(name) + len(self._headers[name]) for name in self._headers)
+        )
+
+    def _keeps_alive(self, headers: dict[bytes, bytes]) -> bool:
+        if not self._parser.should_keep_alive() or b"upgrade" in headers:
             return False
         # HTTP/1.0 would need a header in the reply; it is rare enough to be closed instead.
-        return b"connection" not in self._headers or self._parser.get_http_version() != "1.0"
+        return b"connection" not in headers or self._parser.get_http_version() != "1.0"
 
     def _ambiguity(self) -> str | None:
         """What in these headers could be understood in two ways."""
@@ -287,7 +304,7 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._refused = True
         self._body = []
-        exchange = Exchange(self, keep_alive=False)
+        exchange = Exchange(self, False)
         exchange.answer_page(problem(status, message))
         self._exchanges.append(exchange)
         self.send()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,15 +15,15 @@ import numpy as np
 from turnout.errors import InputError
 from turnout.predictor.tensors import DATATYPES, Array, cast
 
-__all__ = ["from_raw", "to_raw"]
+__all__ = ["from_raw", "little_endian", "to_raw"]
 
+_IS_LITTLE = sys.byteorder == "little"
 _LENGTH = struct.Struct("<I")
+_LITTLE = {name: datatype.dtype.newbyteorder("<") for name, datatype in DATATYPES.items()}
 
 
 def from_raw(data: memoryview, shape: Sequence[int], *, declared: str, wanted: str, where: str) -> Array:
     """Raw bytes of a declared datatype as an array of the datatype that the model wants.
-
-    Call it under `np.errstate(over="raise")`: that is what turns an overflow into an error.
 
     Raises:
         InputError: the bytes do not hold what the shape says, or a value does not fit.
@@ -30,7 +31,7 @@ def from_raw(data: memoryview, shape: Sequence[int], *, declared: str, wanted: s
     count = math.prod(shape)
     if declared == "BYTES":
         return _strings(data, count, where=where).reshape(shape)
-    dtype = DATATYPES[declared].dtype
+    dtype = _LITTLE[declared]
     if len(data) != count * dtype.itemsize:
         raise InputError(
             f"{where}: wanted {count * dtype.itemsize} bytes for shape {list(shape)} of {declared}, found {len(data)}"
@@ -41,8 +42,9 @@ def from_raw(data: memoryview, shape: Sequence[int], *, declared: str, wanted: s
             raise InputError(f"{where}: wanted BOOL as bytes of 0 or 1, found {octets.max()}")
         found = octets.astype(np.bool_)
     else:
-        # Behind JSON of any length the numbers may begin anywhere; onnxruntime wants them aligned.
-        found = np.require(np.frombuffer(data, dtype=dtype.newbyteorder("<")), requirements=["A"])
+        found = np.frombuffer(data, dtype=dtype)
+        if not found.flags.aligned:  # behind JSON of any length; onnxruntime wants it
+            found = found.copy()
     return cast(found, declared=declared, wanted=wanted, where=where).reshape(shape)
 
 
@@ -50,7 +52,12 @@ def to_raw(array: Array) -> bytes:
     """An array of any datatype as raw bytes."""
     if array.dtype.kind == "O":
         return b"".join(_LENGTH.pack(len(text)) + text for text in (str(value).encode() for value in array.flat))
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return little_endian(array).tobytes()
+
+
+def little_endian(array: Array) -> Array:
+    """An array of numbers in the byte order of the protocol: on most machines itself."""
+    return array if _IS_LITTLE else array.astype(array.dtype.newbyteorder("<"))
 
 
 def _strings(data: memoryview, count: int, *, where: str) -> Array:

@@ -1,40 +1,76 @@
-"""How a large tensor waits in the prediction log, and how it leaves it.
+"""The record of an answered request: how it is written, and how it leaves the log.
 
-The ledger reads numbers, but writing 64,000 of them as text takes longer than predicting a thousand rows. So a large
-request's inputs are kept as base64 of their bytes, at a tenth of the time, and become numbers when they are shipped,
-by the shipper's thread: after the reply instead of before it.
+The ledger reads numbers, but writing 64 of them as text costs 2 us, a tenth of the whole request, and 64,000 take
+longer than predicting a thousand rows. So numbers are kept as base64 of their little-endian bytes, at a fifth of the
+time, and become text when they are shipped, by the shipper's thread: after the reply instead of before it.
 """
 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
 from turnout.predictor.artifact import Signature
-from turnout.predictor.calls import tensor
-from turnout.predictor.raw_tensors import to_raw
+from turnout.predictor.calls import Call, tensor
+from turnout.predictor.identity import Identity
+from turnout.predictor.raw_tensors import little_endian
 from turnout.predictor.tensors import DATATYPES, Array, to_json
 
-__all__ = ["expanded", "packed_tensor"]
+if TYPE_CHECKING:
+    from turnout.predictor.inference import Request
+
+__all__ = ["RecordWriter", "expanded"]
 
 _PACKED = b'"base64":"'
 
 
-def packed_tensor(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """A tensor for the log; strings and truth values stay what they are."""
-    array = arrays[signature.onnx]
-    if array.dtype.kind not in "fiu":
-        return tensor(signature, arrays)
-    return {
-        "name": signature.name,
-        "datatype": signature.datatype,
-        "shape": list(array.shape),
-        "base64": binascii.b2a_base64(to_raw(array), newline=False).decode(),
-    }
+class RecordWriter:
+    """Writes the records of one version: JSON from behind the time, which the log gives when it writes."""
+
+    def __init__(self, identity: Identity, inputs: tuple[Signature, ...]) -> None:
+        self._version = identity.version
+        self._whose = orjson.dumps(
+            {
+                "namespace": identity.namespace,
+                "endpoint": identity.endpoint,
+                "version": identity.version,
+                "pod": identity.pod,
+            }
+        )[1:-1]
+        self._inputs = tuple(map(_Input, inputs))
+
+    def write(self, request: Request, call: Call, outputs: list[dict[str, Any]], *, duration_us: int) -> bytes:
+        """What was asked and answered; see the ledger's `records` for the fields.
+
+        A template, because making a dictionary of a record and writing that takes three times as long (1 us).
+        """
+        stamp = request.stamp
+        # A mirrored copy arrives with the stamp of the version that answers the caller.
+        is_shadow = stamp is not None and stamp.partition(";")[0] != self._version
+        more = b""
+        if request.subject is not None:
+            more = b',"subject":%b' % _text(request.subject)
+        if request.trace is not None:
+            more += b",%b" % orjson.dumps(request.trace.recorded())[1:-1]
+        return (
+            b'%b,"protocol":"%b","rows":%d,"inputs":[%b],"outputs":%b,"stamp":%b,"request_id":%b,"caller_id":%b,'
+            b'"shadow":%b,"duration_us":%d%b}'
+        ) % (
+            self._whose,
+            request.dialect.name.encode(),
+            call.rows,
+            b",".join([recorded.write(call.feeds) for recorded in self._inputs]),
+            orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY),
+            b"null" if stamp is None else _text(stamp),
+            b"null" if request.request_id is None else _text(request.request_id),
+            _text(request.caller_id or call.caller_id),
+            b"true" if is_shadow else b"false",
+            duration_us,
+            more,
+        )
 
 
 def expanded(record: bytes) -> bytes:
@@ -44,6 +80,28 @@ def expanded(record: bytes) -> bytes:
     document = orjson.loads(record)
     document["inputs"] = [_unpacked(entry) for entry in document["inputs"]]
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class _Input:
+    """Writes one input; what is the same in every record is made once."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        self._is_number = DATATYPES[signature.datatype].dtype.kind in "fiu"
+        named = orjson.dumps({"name": signature.name, "datatype": signature.datatype})[:-1]
+        rest = b"".join([b",%d" % extent for extent in signature.shape[1:]])
+        self._template = b'%b,"shape":[%%d%b],"base64":"%%b"}' % (named.replace(b"%", b"%%"), rest)
+
+    def write(self, feeds: dict[str, Array]) -> bytes:
+        """Numbers as base64; strings and truth values stay what they are."""
+        array = feeds[self._signature.onnx]
+        if not self._is_number:
+            return orjson.dumps(tensor(self._signature, feeds))
+        return self._template % (len(array), binascii.b2a_base64(little_endian(array).data, newline=False))
+
+
+def _text(value: str | None) -> bytes:
+    return b"null" if value is None else orjson.dumps(value)
 
 
 def _unpacked(entry: dict[str, Any]) -> dict[str, Any]:

@@ -115,11 +115,10 @@ class Routes:
 
     def find(self, url: bytes) -> Route | None:
         """What a request target means; None when nothing is there."""
-        path = url.partition(b"?")[0]
-        found = self._table.get(path)
+        found = self._table.get(url)
         if found is not None:
             return found
-        path = _normal(path)
+        path = _normal(url.partition(b"?")[0])
         found = self._table.get(path)
         if found is None and path.startswith(b"/v2/repository/"):
             run = self._named_act(path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
+from struct import Struct
+from struct import error as StructError
 from types import NoneType
 from typing import Any
 
@@ -31,18 +33,19 @@ class Datatype:
     dtype: np.dtype[Any]
     takes: frozenset[type]
     onnx: str = ""
+    code: str = ""  # of `struct`, where that takes what JSON has for this type and nothing else (but truth values)
 
 
 DATATYPES = {
     datatype.name: datatype
     for datatype in (
         Datatype("FP16", np.dtype(np.float16), _NUMBERS),
-        Datatype("FP32", np.dtype(np.float32), _NUMBERS, "tensor(float)"),
-        Datatype("FP64", np.dtype(np.float64), _NUMBERS, "tensor(double)"),
+        Datatype("FP32", np.dtype(np.float32), _NUMBERS, "tensor(float)", code="f"),
+        Datatype("FP64", np.dtype(np.float64), _NUMBERS, "tensor(double)", code="d"),
         Datatype("INT8", np.dtype(np.int8), _INTEGERS),
         Datatype("INT16", np.dtype(np.int16), _INTEGERS),
-        Datatype("INT32", np.dtype(np.int32), _INTEGERS, "tensor(int32)"),
-        Datatype("INT64", np.dtype(np.int64), _INTEGERS, "tensor(int64)"),
+        Datatype("INT32", np.dtype(np.int32), _INTEGERS, "tensor(int32)", code="i"),
+        Datatype("INT64", np.dtype(np.int64), _INTEGERS, "tensor(int64)", code="q"),
         Datatype("UINT8", np.dtype(np.uint8), _INTEGERS),
         Datatype("UINT16", np.dtype(np.uint16), _INTEGERS),
         Datatype("UINT32", np.dtype(np.uint32), _INTEGERS),
@@ -87,6 +90,8 @@ def flatten(data: list[Any], shape: Sequence[int], *, where: str) -> list[Any]:
     Raises:
         InputError: the lists do not hold what the shape says.
     """
+    if len(data) == 1 and len(shape) == 2 and type(data[0]) is list and len(data[0]) == shape[1] and shape[0] == 1:
+        return data[0]  # one row, which is what most requests have
     if not data or type(data[0]) is not list:
         if len(data) != math.prod(shape):
             raise InputError(f"{where}: wanted {math.prod(shape)} values for shape {list(shape)}, found {len(data)}")
@@ -108,31 +113,31 @@ def to_array(
 ) -> Array:
     """Values of one declared datatype as an array of the datatype that the model wants.
 
-    Call it under `np.errstate(over="raise")`: that is what turns an overflow into an error.
-
     Args:
         without_bools: nobody wrote `true` or `false` in this body, so numbers need no second look.
 
     Raises:
         InputError: a value is of another type, or does not fit.
     """
-    if without_bools and (declared == "FP64" or declared == wanted == "FP32"):
-        # `array` takes what Python calls a number and nothing else, so it checks and converts in one pass in C: a
-        # third of the time of looking at every type first. It would also take bools, which are known to be absent.
+    target = DATATYPES[wanted]
+    if without_bools and target.code and (declared == wanted or (declared == "FP64" and wanted == "FP32")):
+        # `struct` takes what Python calls a number and nothing else, and nothing too large for its type: it checks and
+        # converts in one pass in C, 1 us for 64 numbers against 4 us for looking at every type and asking numpy. It
+        # would also take truth values, which are known to be absent.
         try:
-            numbers = np.asarray(array("d", flat))
-            return cast(numbers, declared=declared, wanted=wanted, where=where).reshape(shape)
-        except (TypeError, OverflowError):
-            pass  # null, text or a number of more than 308 digits: the slow way knows what to say
+            return np.frombuffer(_packing(len(flat), target.code).pack(*flat), target.dtype).reshape(shape)
+        except (StructError, OverflowError):
+            pass  # null, text or a number that does not fit: the slow way knows what to say
     source = DATATYPES[declared]
     types = set(map(type, flat))
     if not types <= source.takes:
         flat = _repaired(flat, types, source, where=where)
     try:
-        found = np.array(flat, dtype=source.dtype)
-        if declared != wanted:
-            # Through the declared type first, so that 300 is refused as UINT8 also when the model wants FP32.
-            found = np.array(flat, dtype=DATATYPES[wanted].dtype)
+        with np.errstate(over="raise"):
+            found = np.array(flat, dtype=source.dtype)
+            if declared != wanted:
+                # Through the declared type first, so that 300 is refused as UINT8 also when the model wants FP32.
+                found = np.array(flat, dtype=target.dtype)
     except (OverflowError, FloatingPointError) as error:
         raise _too_large(declared, where=where) from error
     return found.reshape(shape)
@@ -141,8 +146,6 @@ def to_array(
 def cast(found: Array, *, declared: str, wanted: str, where: str) -> Array:
     """An array as the model wants it; the values stay what they are, to the wanted precision.
 
-    Call it under `np.errstate(over="raise")`.
-
     Raises:
         InputError: a value does not fit.
     """
@@ -150,7 +153,8 @@ def cast(found: Array, *, declared: str, wanted: str, where: str) -> Array:
     if found.dtype == dtype:
         return found
     try:
-        converted = found.astype(dtype)
+        with np.errstate(over="raise"):
+            converted = found.astype(dtype)
     except FloatingPointError as error:
         raise _too_large(declared, where=where) from error
     if dtype.kind in "iu" and not np.array_equal(converted, found):
@@ -160,8 +164,13 @@ def cast(found: Array, *, declared: str, wanted: str, where: str) -> Array:
 
 def to_json(array: Array) -> Any:
     """An array as something that orjson writes flat: floats stay in numpy, which keeps FP32 as short as it is."""
-    flat = array.reshape(-1)
+    flat = array if array.ndim == 1 else array.reshape(-1)
     return flat if flat.dtype.kind == "f" and flat.dtype.itemsize > 2 else flat.tolist()
+
+
+@lru_cache(maxsize=256)
+def _packing(count: int, code: str) -> Struct:
+    return Struct(f"={count}{code}")
 
 
 def _too_large(declared: str, *, where: str) -> InputError:

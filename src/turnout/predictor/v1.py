@@ -13,7 +13,7 @@ import orjson
 
 from turnout.errors import InputError
 from turnout.predictor.artifact import Manifest, Signature
-from turnout.predictor.calls import MAX_ROWS, Call, checked_rows
+from turnout.predictor.calls import MAX_ROWS, Call, TooLarge
 from turnout.predictor.tensors import Array, describe, flatten, to_array
 
 __all__ = ["V1", "V1Query"]
@@ -44,15 +44,17 @@ class V1:
 
     def call(self, instances: list[Any], *, without_bools: bool = False) -> Call:
         """The call that these rows ask for; see `tensors.to_array` for `without_bools`."""
-        rows = checked_rows(len(instances), self._max_rows, where="instances")
-        by_name = bool(instances) and type(instances[0]) is dict
+        rows = len(instances)
+        if rows > self._max_rows:
+            raise TooLarge(f"instances: wanted at most {self._max_rows} rows in one request, found {rows}")
+        by_name = rows > 0 and type(instances[0]) is dict
         if len(self._inputs) > 1:
             feeds = self._columns(instances, by_name=by_name, without_bools=without_bools)
         else:
             signature = self._inputs[0]
             table = self._rows_by_name(instances) if by_name else instances
             feeds = {signature.onnx: _table(table, signature, without_bools=without_bools)}
-        return Call(feeds=feeds, rows=rows, outputs=self._answered)
+        return Call(feeds, rows, self._answered)
 
     def _columns(self, instances: list[Any], *, by_name: bool, without_bools: bool) -> dict[str, Array]:
         if instances and not by_name:
