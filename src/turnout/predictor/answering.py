@@ -94,10 +94,9 @@ def answer(
                 request = _request(desk, dialect, route.model, headers, body)
             except TurnoutError as error:
                 exchange.answer_page(problem(error.status, str(error)))
+                exchange.send()
             else:
                 route.batcher.submit(request, exchange)
-                return
-            exchange.send()
             return
     if type(route) is Act and method == b"POST":
         _act(desk, route, exchange, body)

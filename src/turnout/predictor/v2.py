@@ -15,7 +15,7 @@ from turnout.errors import DataError, InputError
 from turnout.predictor.artifact import Manifest, Signature
 from turnout.predictor.calls import MAX_ROWS, Call, checked_caller_id, checked_rows
 from turnout.predictor.raw_tensors import from_raw, to_raw
-from turnout.predictor.tensors import DATATYPES, Array, castable, describe, flatten, to_array
+from turnout.predictor.tensors import DATATYPES, Array, OneRow, castable, describe, flatten, to_array
 
 __all__ = ["V2", "Tensors"]
 
@@ -33,6 +33,7 @@ class Tensors:
         self.answered = manifest.outputs[:1]  # without a wish, only the label: most callers want nothing else
         self._max_rows = max_rows
         self._shapes = {signature.name: list(signature.shape[1:]) for signature in manifest.inputs}
+        self.one_row = {signature.name: OneRow.of(signature.datatype, signature.shape) for signature in manifest.inputs}
 
     def input(self, name: str, *, where: str) -> Signature:
         """The input of this name."""
@@ -155,6 +156,10 @@ class V2:
                 raise InputError(f"{where}: wanted data or parameters.binary_data_size, found both")
             return from_raw(raw.take(size, where=where), shape, declared=declared, wanted=wanted, where=where)
         data = _field(entry, "data", list, where=where)
+        if without_bools and shape[0] == 1 and declared == wanted and (one := self._tensors.one_row[signature.name]):
+            found = one.array(data)
+            if found is not None:
+                return found
         where = f"{where}.data"
         flat = flatten(data, shape, where=where)
         return to_array(flat, shape, declared=declared, wanted=wanted, where=where, without_bools=without_bools)
