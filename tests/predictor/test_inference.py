@@ -47,7 +47,10 @@ def v2(model: Model, rows: Any, *outputs: str, **attributes: Any) -> Request:
 
 def request(dialect: Dialect, document: Any, **attributes: Any) -> Request:
     body = orjson.dumps(document)
-    return Request(dialect=dialect, model="digits", body=body, size_bytes=len(body), arrived_s=0.0, **attributes)
+    made = Request(dialect, "digits", body, len(body), 0.0)
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return made
 
 
 def record(outcome: Outcome) -> dict[str, Any]:

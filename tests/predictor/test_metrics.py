@@ -11,10 +11,8 @@ def test_replies_rows_and_durations_are_counted_per_model_and_version() -> None:
     metrics = Metrics(model="digits", version="digits-v4")
     for status in (200, 200, 404, 500):
         metrics.count_reply(status)
-    metrics.count_batch(2, decode_s=0.0001, predict_s=0.001, encode_s=0.01)
-    metrics.count_recording(2, duration_s=0.0)
-    metrics.count_prediction(rows=3, duration_s=0.0002)
-    metrics.count_prediction(rows=1, duration_s=60.0)
+    metrics.count_batch(2, (0.0001, 0.001, 0.01, 0.0))
+    metrics.count_predictions(4, [0.0002, 60.0])
 
     lines = list(metrics.lines())
 
@@ -31,7 +29,7 @@ def test_replies_rows_and_durations_are_counted_per_model_and_version() -> None:
 
 def test_a_duration_on_a_bound_belongs_to_it() -> None:
     metrics = Metrics(model="digits", version="digits-v4")
-    metrics.count_prediction(rows=1, duration_s=0.001)
+    metrics.count_predictions(1, [0.001])
 
     assert f'turnout_request_duration_seconds_bucket{{{LABELS},le="0.001"}} 1' in list(metrics.lines())
 
@@ -55,8 +53,7 @@ def test_every_worker_tells_the_sum_of_all() -> None:
 
 def test_phases_are_counted_for_every_request_of_a_batch() -> None:
     metrics = Metrics(model="digits", version="digits-v4")
-    metrics.count_batch(3, decode_s=0.0002, predict_s=0.002, encode_s=0.0)
-    metrics.count_recording(3, duration_s=20.0)
+    metrics.count_batch(3, (0.0002, 0.002, 0.0, 20.0))
 
     lines = list(metrics.lines())
 

@@ -27,8 +27,8 @@ def ask(model: Model, document: Any, raw: bytes = RAW, *, length: int | None = N
         body=head + raw,
         size_bytes=len(head) + len(raw),
         arrived_s=0.0,
-        header_length=len(head) if length is None else length,
     )
+    request.header_length = len(head) if length is None else length
     identity = Identity("default", "digits", "digits-v4", "pod")
     return Inference(model, identity).process([request]).outcomes[0]
 

@@ -131,12 +131,12 @@ def _act(desk: Desk, route: Act, exchange: Exchange, body: bytes) -> None:
 
 def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, bytes], body: bytes) -> Request:
     get = headers.get
-    stamp = _text(get(b"x-turnout-assigned"))
-    request = Request(
-        dialect, model, body, len(body), time.perf_counter(), 0, stamp, request_id=_text(get(b"x-request-id"))
-    )
-    if stamp is not None:
-        request.subject = subject(stamp, get)
+    request = Request(dialect, model, body, len(body), time.perf_counter())
+    if (stamp := get(b"x-turnout-assigned")) is not None:
+        request.stamp = _text(stamp)
+        request.subject = subject(request.stamp, get)
+    if (request_id := get(b"x-request-id")) is not None:
+        request.request_id = _text(request_id)
     if not _RARE.isdisjoint(headers) or get(b"content-type", JSON) != JSON:
         _add_rare(request, headers, desk.event_replies)
     return request

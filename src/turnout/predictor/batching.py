@@ -154,12 +154,15 @@ class Batcher:
         now_s = time.perf_counter()
         metrics = self._metrics
         metrics.count_batch(len(batch), (processed.decode_s, processed.predict_s, processed.encode_s, now_s - began_s))
+        rows, durations_s = 0, []
         for (request, waiting), outcome in zip(batch, outcomes, strict=True):
             if outcome.prediction_id:
-                metrics.count_prediction(outcome.rows, now_s - request.arrived_s)
+                rows += outcome.rows
+                durations_s.append(now_s - request.arrived_s)
             else:
                 metrics.count_reply(outcome.status)
             waiting.answer(outcome)
+        metrics.count_predictions(rows, durations_s)
         # All replies are in place before the first write, so pipelined ones leave in one piece.
         for _, waiting in batch:
             waiting.send()

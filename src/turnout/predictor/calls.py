@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import binascii
 from typing import Any, Protocol
 
 import orjson
 
 from turnout.errors import InputError, TurnoutError
 from turnout.predictor.artifact import Signature
-from turnout.predictor.tensors import Array, to_json
+from turnout.predictor.raw_tensors import little_endian
+from turnout.predictor.tensors import DATATYPES, Array, to_json
 
-__all__ = ["MAX_CALLER_ID", "MAX_ROWS", "Call", "Dialect", "TooLarge", "checked_caller_id", "checked_rows", "tensor"]
+__all__ = [
+    "MAX_CALLER_ID",
+    "MAX_ROWS",
+    "Call",
+    "Dialect",
+    "TensorWriter",
+    "Text",
+    "TooLarge",
+    "checked_caller_id",
+    "checked_rows",
+]
 
 MAX_CALLER_ID = 256
 MAX_ROWS = 100_000
@@ -24,18 +34,28 @@ class TooLarge(InputError):
     status = 413
 
 
-# The classes of the hot path are not frozen: a frozen dataclass costs a microsecond to make.
-@dataclass(slots=True)
+# The classes of the hot path set what every request has; what few have is a default of the class. As dataclasses, which
+# set everything every time, the three of them cost a microsecond of every request.
 class Call:
     """One decoded request: arrays by ONNX name and the outputs asked for; then the model's results, or its error."""
 
-    feeds: dict[str, Array]
-    rows: int
-    outputs: tuple[Signature, ...]
-    caller_id: str | None = None
-    binary: frozenset[str] = frozenset()  # names of the outputs that are answered as raw bytes
-    results: dict[str, Array] = field(default_factory=dict)
     error: TurnoutError | None = None
+
+    def __init__(
+        self,
+        feeds: dict[str, Array],
+        rows: int,
+        outputs: tuple[Signature, ...],
+        caller_id: str | None = None,
+        binary: frozenset[str] = frozenset(),
+    ) -> None:
+        """`binary` are the names of the outputs that are answered as raw bytes."""
+        self.feeds = feeds
+        self.rows = rows
+        self.outputs = outputs
+        self.caller_id = caller_id
+        self.binary = binary
+        self.results: dict[str, Array] = {}
 
 
 class Dialect(Protocol):
@@ -51,17 +71,46 @@ class Dialect(Protocol):
             header_length: how much of the body is JSON, where raw tensors follow; 0: all of it.
         """
 
-    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> tuple[bytes, int]:
+    def encode(self, call: Call, outputs: list[Text], *, model: str, prediction_id: str) -> tuple[bytes, int]:
         """The reply's body, and how much of it is JSON if raw tensors follow (else 0).
 
-        `outputs` are the tensors that the caller asked for, as `tensor` makes them.
+        `outputs` are the tensors that the caller asked for, as `TensorWriter` writes them.
         """
 
 
-def tensor(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """A tensor as V2 and the prediction log write it: flat data, orjson-ready."""
-    array = arrays[signature.onnx]
-    return {"name": signature.name, "datatype": signature.datatype, "shape": array.shape, "data": to_json(array)}
+Text = tuple[bytes, bytes]
+"""A tensor as JSON, once without and once with what describes it: its flat data, and the object around them."""
+
+
+class TensorWriter:
+    """Writes tensors of one signature as V2 and the prediction log do.
+
+    A template, because making a dictionary of a tensor and writing that takes twice as long.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self.onnx = signature.onnx
+        self.is_number = DATATYPES[signature.datatype].dtype.kind in "fiu"
+        self._named = orjson.dumps({"name": signature.name, "datatype": signature.datatype})[:-1]
+
+    def write(self, array: Array) -> Text:
+        """With its values as JSON."""
+        data = orjson.dumps(to_json(array), option=orjson.OPT_SERIALIZE_NUMPY)
+        return data, b'%b,"shape":[%b],"data":%b}' % (self._named, _extents(array), data)
+
+    def write_base64(self, array: Array) -> bytes:
+        """With its numbers as base64 of their little-endian bytes: a fifth of the time of writing them out."""
+        base64 = binascii.b2a_base64(little_endian(array).data, newline=False)
+        return b'%b,"shape":[%b],"base64":"%b"}' % (self._named, _extents(array), base64)
+
+    def describe(self, array: Array, *, size_bytes: int) -> bytes:
+        """Without its values, which follow as so many raw bytes."""
+        more = b'"parameters":{"binary_data_size":%d}' % size_bytes
+        return b'%b,"shape":[%b],%b}' % (self._named, _extents(array), more)
+
+
+def _extents(array: Array) -> bytes:
+    return b"%d" % len(array) if array.ndim == 1 else b",".join([b"%d" % extent for extent in array.shape])
 
 
 def checked_caller_id(value: object, *, where: str) -> str | None:

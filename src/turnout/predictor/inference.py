@@ -16,7 +16,7 @@ import orjson
 
 from turnout.errors import Failed, TurnoutError
 from turnout.predictor.artifact import Signature
-from turnout.predictor.calls import Call, Dialect, tensor
+from turnout.predictor.calls import Call, Dialect, TensorWriter
 from turnout.predictor.events import STRUCTURED, Event
 from turnout.predictor.identity import Identity
 from turnout.predictor.ids import new_ids
@@ -31,15 +31,9 @@ JSON = b"application/json"
 LARGE_BYTES = 64 * 1024  # above this one request is a batch of its own, and would hold up its neighbours
 
 
-@dataclass(slots=True)
 class Request:
-    """One request for a prediction, as the HTTP layer hands it over."""
+    """One request for a prediction, as the HTTP layer hands it over. Why it is no dataclass: see `calls.Call`."""
 
-    dialect: Dialect
-    model: str
-    body: Any
-    size_bytes: int
-    arrived_s: float  # time.perf_counter()
     header_length: int = 0  # of the JSON before raw tensors; 0: there are none
     stamp: str | None = None
     subject: str | None = None
@@ -48,19 +42,37 @@ class Request:
     trace: Trace | None = None
     event: Event | None = None
 
+    def __init__(self, dialect: Dialect, model: str, body: Any, size_bytes: int, arrived_s: float) -> None:
+        """`arrived_s` is by `time.perf_counter`."""
+        self.dialect = dialect
+        self.model = model
+        self.body = body
+        self.size_bytes = size_bytes
+        self.arrived_s = arrived_s
 
-@dataclass(slots=True)
+
 class Outcome:
     """A reply, and the record of it; a refused request has no record."""
 
-    status: int
-    body: bytes
-    prediction_id: str = ""
-    record: bytes = b""  # the record's JSON from behind its time: the log gives the time when it writes
-    rows: int = 0
-    version: bytes = b""
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()  # beside those that every reply has
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        prediction_id: str = "",
+        record: bytes = b"",
+        rows: int = 0,
+        version: bytes = b"",
+    ) -> None:
+        """`record` is its JSON from behind the time: the log gives the time when it writes."""
+        self.status = status
+        self.body = body
+        self.prediction_id = prediction_id
+        self.record = record
+        self.rows = rows
+        self.version = version
 
 
 @dataclass(slots=True)
@@ -80,6 +92,7 @@ class Inference:
         self._model = model
         self._label = model.manifest.outputs[0]
         self._version = identity.version.encode()
+        self._outputs = {signature.name: TensorWriter(signature) for signature in model.manifest.outputs}
         self._writer = RecordWriter(identity, model.manifest.inputs)
 
     def process(self, requests: Sequence[Request]) -> Processed:
@@ -96,12 +109,10 @@ class Inference:
         predicted_s = time.perf_counter()
         outcomes = []
         for request, attempt, name in zip(requests, attempts, new_ids(len(requests)), strict=True):
-            if not isinstance(attempt, Call):
-                outcomes.append(self._refusal(attempt))
-            elif attempt.error is not None:
-                outcomes.append(self._refusal(attempt.error))
+            if type(attempt) is Call and attempt.error is None:
+                outcomes.append(self._answer(request, attempt, name, predicted_s))
             else:
-                outcomes.append(self._answer(request, attempt, name, now_s=predicted_s))
+                outcomes.append(self._refusal(attempt.error if isinstance(attempt, Call) else attempt))
         return Processed(
             outcomes,
             decode_s=decoded_s - began_s,
@@ -131,9 +142,6 @@ class Inference:
         for name, array in zip(names, arrays, strict=True):
             if len(array) != rows:
                 raise Failed(f"the model answered {len(array)} rows in {name} for {rows} rows")
-            if len(calls) == 1:
-                calls[0].results[name] = array
-                continue
             start = 0
             for call in calls:
                 call.results[name] = array[start : start + call.rows]
@@ -147,21 +155,25 @@ class Inference:
                 wanted |= {signature.name: signature for signature in call.outputs}
         return list(wanted.values())
 
-    def _answer(self, request: Request, call: Call, prediction_id: str, *, now_s: float) -> Outcome:
-        outputs = [tensor(signature, call.results) for signature in call.outputs]
+    def _answer(self, request: Request, call: Call, prediction_id: str, now_s: float) -> Outcome:
+        results = call.results
+        # Each output is written once, for the reply and for the record.
+        outputs = [self._outputs[signature.name].write(results[signature.onnx]) for signature in call.outputs]
         body, header_length = request.dialect.encode(call, outputs, model=request.model, prediction_id=prediction_id)
-        if call.outputs[0] is not self._label:
+        label = self._label
+        if call.outputs[0] is not label:
             # In the record the label comes first, asked for or not: feedback is compared with it.
-            others = [output for output in outputs if output["name"] != self._label.name]
-            outputs = [tensor(self._label, call.results), *others]
+            others = [text for text, one in zip(outputs, call.outputs, strict=True) if one is not label]
+            outputs = [self._outputs[label.name].write(results[label.onnx]), *others]
         record = self._writer.write(request, call, outputs, duration_us=int((now_s - request.arrived_s) * 1e6))
         outcome = Outcome(200, body, prediction_id, record, call.rows, self._version)
         if header_length or request.trace is not None or request.event is not None:
             _dress(outcome, request, header_length=header_length)
         return outcome
 
-    def _refusal(self, error: TurnoutError) -> Outcome:
-        return Outcome(status=error.status, body=error_body(str(error)), version=self._version)
+    def _refusal(self, error: TurnoutError | None) -> Outcome:
+        assert error is not None
+        return Outcome(error.status, error_body(str(error)), version=self._version)
 
 
 def error_body(message: str) -> bytes:

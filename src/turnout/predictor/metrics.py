@@ -61,13 +61,14 @@ class Metrics:
             own[cell + _HISTOGRAM - 1] += duration_s * requests
             cell += _HISTOGRAM
 
-    def count_prediction(self, rows: int, duration_s: float) -> None:
-        """One reply that is a prediction, from its request's last byte in."""
+    def count_predictions(self, rows: int, durations_s: Sequence[float]) -> None:
+        """Replies that are predictions, and how long each took from its request's last byte in."""
         own = self._own
-        own[_CODE_CELL[200]] += 1
+        own[_CODE_CELL[200]] += len(durations_s)
         own[_ROWS] += rows
-        own[_TOTAL + bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
-        own[_TOTAL + _HISTOGRAM - 1] += duration_s
+        own[_TOTAL + _HISTOGRAM - 1] += sum(durations_s)
+        for duration_s in durations_s:
+            own[_TOTAL + bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
 
     def mirror(self, lines: Iterable[str]) -> None:
         """Let the other workers know what this one's log says (`recording.metrics`); the same lines every time."""

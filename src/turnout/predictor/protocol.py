@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self._desk = site.desk
         self._limits = site.limits
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -199,13 +200,13 @@ class Connection(asyncio.Protocol):
             return
         url, headers, body = self._url, self._headers, self._body
         self._begin()
-        parser = self._parser
+        parser, desk, exchanges = self._parser, self._desk, self._exchanges
         method = parser.get_method()
-        keep_alive = self._keeps_alive(headers) if not _TELLING.isdisjoint(headers) else parser.should_keep_alive()
-        if self.site.desk.draining:
-            keep_alive = False
+        keep_alive = parser.should_keep_alive() and not desk.draining
+        if keep_alive and not _TELLING.isdisjoint(headers):
+            keep_alive = self._keeps_alive(headers)
         exchange = Exchange(self, keep_alive, method == b"HEAD")
-        self._exchanges.append(exchange)
+        exchanges.append(exchange)
         self._closing = not keep_alive
         if b"upgrade" in headers and method == b"POST":
             # The parser leaves the body of such a request to the other protocol.
@@ -213,20 +214,19 @@ class Connection(asyncio.Protocol):
             exchange.send()
         else:
             whole = body[0] if len(body) == 1 else b"".join(body)
-            answer(self.site.desk, exchange, method=method, url=url, headers=headers, body=whole)
-        if len(self._exchanges) > self._limits.pipelined:
+            answer(desk, exchange, method=method, url=url, headers=headers, body=whole)
+        if len(exchanges) > self._limits.pipelined:
             self._regulate()
 
     # --- the server calls ---
 
     def send(self) -> None:
         """Write the replies at the head of the queue; a later one never overtakes an earlier one."""
-        exchanges = self._exchanges
+        exchanges, transport = self._exchanges, self._transport
         ready: list[bytes] = []
         while exchanges and (reply := exchanges[0].reply) is not None:
             exchanges.popleft()
             ready.append(reply)
-        transport = self._transport
         if transport is None or transport.is_closing():
             return
         if ready:
@@ -278,7 +278,7 @@ class Connection(asyncio.Protocol):
         )
 
     def _keeps_alive(self, headers: dict[bytes, bytes]) -> bool:
-        if not self._parser.should_keep_alive() or b"upgrade" in headers:
+        if b"upgrade" in headers:
             return False
         # HTTP/1.0 would need a header in the reply; it is rare enough to be closed instead.
         return b"connection" not in headers or self._parser.get_http_version() != "1.0"

@@ -13,7 +13,7 @@ import orjson
 
 from turnout.errors import DataError, InputError
 from turnout.predictor.artifact import Manifest, Signature
-from turnout.predictor.calls import MAX_ROWS, Call, checked_caller_id, checked_rows
+from turnout.predictor.calls import MAX_ROWS, Call, TensorWriter, Text, checked_caller_id, checked_rows
 from turnout.predictor.raw_tensors import from_raw, to_raw
 from turnout.predictor.tensors import DATATYPES, Array, OneRow, castable, describe, flatten, to_array
 
@@ -94,7 +94,7 @@ class V2:
     name = "v2"
 
     def __init__(self, manifest: Manifest, *, version: str, max_rows: int = MAX_ROWS) -> None:
-        self._version = version
+        self._version = orjson.dumps(version)
         self._tensors = Tensors(manifest, max_rows=max_rows)
 
     def decode(self, body: bytes, *, header_length: int = 0) -> Call:
@@ -121,21 +121,22 @@ class V2:
             caller_id = checked_caller_id(caller_id, where="id")
         return Call(feeds, self._tensors.rows(feeds), outputs, caller_id, binary)
 
-    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> tuple[bytes, int]:
+    def encode(self, call: Call, outputs: list[Text], *, model: str, prediction_id: str) -> tuple[bytes, int]:
         """The reply names the version that answered, and carries the caller's own id if there was one."""
+        tensors = [tensor for _, tensor in outputs]
         raw: list[bytes] = []
         if call.binary:
-            outputs = [
-                _moved(output, call.results[signature.onnx], raw) if output["name"] in call.binary else output
-                for output, signature in zip(outputs, call.outputs, strict=True)
-            ]
-        reply = {
-            "model_name": model,
-            "model_version": self._version,
-            "id": call.caller_id or prediction_id,
-            "outputs": outputs,
-        }
-        text = orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)
+            for index, signature in enumerate(call.outputs):
+                if signature.name in call.binary:
+                    array = call.results[signature.onnx]
+                    raw.append(to_raw(array))
+                    tensors[index] = TensorWriter(signature).describe(array, size_bytes=len(raw[-1]))
+        text = b'{"model_name":%b,"model_version":%b,"id":%b,"outputs":[%b]}' % (
+            orjson.dumps(model),
+            self._version,
+            orjson.dumps(call.caller_id or prediction_id),
+            b",".join(tensors),
+        )
         return (b"".join((text, *raw)), len(text)) if call.binary else (text, 0)
 
     def _checked(self, entry: Any, *, where: str) -> Signature:
@@ -210,13 +211,6 @@ class _Raw:
     def check_empty(self) -> None:
         if self._data is not None and self._taken < len(self._data):
             raise InputError(f"body: {len(self._data) - self._taken} bytes belong to no input")
-
-
-def _moved(output: dict[str, Any], array: Array, raw: list[bytes]) -> dict[str, Any]:
-    """An output's description without its data, which goes behind the JSON."""
-    raw.append(to_raw(array))
-    described = {key: value for key, value in output.items() if key != "data"}
-    return {**described, "parameters": {"binary_data_size": len(raw[-1])}}
 
 
 def _document(body: bytes) -> dict[str, Any]:

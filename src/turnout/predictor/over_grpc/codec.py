@@ -8,7 +8,7 @@ import numpy as np
 
 from turnout.errors import InputError
 from turnout.predictor.artifact import Manifest, Signature
-from turnout.predictor.calls import MAX_ROWS, Call, checked_caller_id
+from turnout.predictor.calls import MAX_ROWS, Call, Text, checked_caller_id
 from turnout.predictor.over_grpc import open_inference_pb2 as pb
 from turnout.predictor.raw_tensors import from_raw, to_raw
 from turnout.predictor.tensors import DATATYPES, Array, cast
@@ -65,7 +65,7 @@ class GrpcV2:
             binary=frozenset(output.name for output in outputs) if raw else frozenset(),
         )
 
-    def encode(self, call: Call, outputs: list[dict[str, Any]], *, model: str, prediction_id: str) -> tuple[bytes, int]:
+    def encode(self, call: Call, outputs: list[Text], *, model: str, prediction_id: str) -> tuple[bytes, int]:
         """The reply names the version that answered, and carries the caller's own id if there was one."""
         reply = pb.ModelInferResponse(model_name=model, model_version=self._version, id=call.caller_id or prediction_id)
         for signature in call.outputs:

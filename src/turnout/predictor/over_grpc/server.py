@@ -147,17 +147,12 @@ class GrpcServer:
         if len(caller_id) > MAX_CALLER_ID:
             raise InputError(f"x-turnout-caller-id: wanted at most {MAX_CALLER_ID} characters, found {len(caller_id)}")
         parent = said.get("traceparent", "").encode()
-        return Request(
-            dialect=self._dialect(served),
-            model=message.model_name,
-            body=message,
-            size_bytes=message.ByteSize(),
-            arrived_s=time.perf_counter(),
-            stamp=said.get("x-turnout-assigned", "")[:MAX_TEXT] or None,
-            request_id=said.get("x-request-id", "")[:MAX_TEXT] or None,
-            caller_id=caller_id or None,
-            trace=trace_of(parent, said.get("tracestate", "").encode()) if parent else None,
-        )
+        request = Request(self._dialect(served), message.model_name, message, message.ByteSize(), time.perf_counter())
+        request.stamp = said.get("x-turnout-assigned", "")[:MAX_TEXT] or None
+        request.request_id = said.get("x-request-id", "")[:MAX_TEXT] or None
+        request.caller_id = caller_id or None
+        request.trace = trace_of(parent, said.get("tracestate", "").encode()) if parent else None
+        return request
 
     def _dialect(self, served: Served) -> GrpcV2:
         found = self._dialects.get(served.version)
