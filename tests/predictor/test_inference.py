@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 from tests.predictor import models
+from turnout.ledger.packed import unpacked
 from turnout.predictor import artifact
 from turnout.predictor.calls import Dialect
 from turnout.predictor.identity import Identity
@@ -54,7 +55,10 @@ def request(dialect: Dialect, document: Any, **attributes: Any) -> Request:
 
 
 def record(outcome: Outcome) -> dict[str, Any]:
-    return dict(orjson.loads(b"{" + outcome.record))
+    """As the ledger gives it out."""
+    found = dict(orjson.loads(b"{" + outcome.record))
+    document = orjson.dumps(found | {"inputs": unpacked(found["inputs"])}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return dict(orjson.loads(document))
 
 
 JSON = st.recursive(

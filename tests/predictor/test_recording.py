@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import random
+import struct
 import subprocess
 import sys
 import threading
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.e2e
 Launch = Callable[..., Predictor]
 
 ROW = [5.1, 3.5, 1.4, 0.2]
+PACKED = base64.b64encode(struct.pack("<4f", *ROW)).decode()
 V1 = orjson.dumps({"instances": [ROW]})
 V2_DOCUMENT = {"inputs": [{"name": "input-0", "datatype": "FP32", "shape": [1, 4], "data": ROW}]}
 V2 = orjson.dumps(V2_DOCUMENT)
@@ -70,7 +73,7 @@ def test_an_answered_prediction_is_in_the_ledger_with_all_that_was_said(
         "pod": "digits-v4-predictor-abcde",
         "protocol": "v2",
         "rows": 1,
-        "inputs": [{"name": "input-0", "datatype": "FP32", "shape": [1, 4], "data": ROW}],
+        "inputs": [{"name": "input-0", "datatype": "FP32", "shape": [1, 4], "base64": PACKED}],
         "outputs": [{"name": "output-0", "datatype": "INT64", "shape": [1], "data": [0]}],
         "stamp": "digits-v4;p=0.20;rev=k3x9",
         "request_id": "r-1",

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from turnout.errors import InputError
+from turnout.ledger.packed import unpacked
 from turnout.predictor.identity import Identity
 from turnout.predictor.inference import Inference, Outcome, Request
 from turnout.predictor.model import Model
@@ -69,7 +70,7 @@ def test_a_record_holds_numbers_whatever_was_sent(iris_model: Model) -> None:
         b"{" + ask(iris_model, {"inputs": [ENTRY], "parameters": {"binary_data_output": True}}).record
     )
 
-    assert record["inputs"][0]["data"] == pytest.approx(ROW[0].tolist())
+    assert unpacked(record["inputs"])[0]["data"] == pytest.approx(ROW[0].tolist())
     assert record["outputs"][0]["data"] == [0]
 
 

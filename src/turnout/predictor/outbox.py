@@ -177,16 +177,7 @@ class Outbox:
         )
         more = {"dropped": gaps, "withdrawn": withdrawn}
         document = {**asdict(header), **{key: value for key, value in more.items() if value}}
-        return b'%b,"events":[%b]}' % (orjson.dumps(document)[:-1], b",".join(map(_readable, records)))
-
-
-def _readable(record: bytes) -> bytes:
-    """A record as the ledger reads it; large requests keep their numbers packed until here."""
-    if b'"base64":"' not in record:
-        return record
-    from turnout.predictor import recorded  # numpy, which shipping is otherwise spared
-
-    return recorded.expanded(record)
+        return b'%b,"events":[%b]}' % (orjson.dumps(document)[:-1], b",".join(records))
 
 
 def _batches(records: list[bytes]) -> Iterable[list[bytes]]:
