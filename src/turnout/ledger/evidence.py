@@ -72,8 +72,7 @@ def page(connection: Connection, question: Question, horizon: Horizon) -> dict[s
         turnout=question.turnout,
     )
     revs = {rev: found["data"]["weights"] for rev, found in known.items()}
-    closed = _closed(connection, question)
-    reasons = [_reason(row, revs, closed) for row in rows]
+    reasons = list(_reasons(rows, revs, _closed(connection, question)))
     units = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
     last = Position(rows[-1].time_us, rows[-1].id) if rows else question.after
     as_json = _requests(units) if question.kind == "gateway" else _predictions(connection, units, question.window_us)
@@ -168,18 +167,28 @@ def _closed(connection: Connection, question: Question) -> list[Interval]:
     return gaps.intervals(connection, namespace=question.namespace, turnout=question.turnout)
 
 
-def _reason(row: Any, revs: dict[str, dict[str, int]], closed: list[Interval]) -> str | None:
-    """Why a row is no unit, or None."""
-    if row.version == _HOMELESS:
-        return _HOMELESS
-    if row.standing != Standing.UNIT:
-        return Standing(row.standing).name.lower()
-    if gaps.covers(closed, row.time_us):
-        return gaps.ACTION
-    weights = revs.get(row.rev)
+def _reasons(rows: Iterable[Any], revs: dict[str, dict[str, int]], closed: list[Interval]) -> Iterator[str | None]:
+    """Why each row is no unit, or None. An endpoint has a handful of stamps at a time, so each is looked at once."""
+    known: dict[tuple[str, float, str], str | None] = {}
+    for row in rows:
+        if row.version == _HOMELESS:
+            yield _HOMELESS
+        elif row.standing != Standing.UNIT:
+            yield Standing(row.standing).name.lower()
+        elif closed and gaps.covers(closed, row.time_us):
+            yield gaps.ACTION
+        else:
+            stamp = (row.version, row.p, row.rev)
+            if stamp not in known:
+                known[stamp] = _misfit(row.version, row.p, weights=revs.get(row.rev))
+            yield known[stamp]
+
+
+def _misfit(version: str, p: float, *, weights: dict[str, int] | None) -> str | None:
+    """What is wrong with a stamp, or None."""
     if weights is None:
         return "unknown_rev"
-    return None if stamps.agrees(version=row.version, p=row.p, weights=weights) else "wrong_weight"
+    return None if stamps.agrees(version=version, p=p, weights=weights) else "wrong_weight"
 
 
 def _head(row: Any) -> dict[str, Any]:
@@ -197,13 +206,16 @@ def _predictions(connection: Connection, rows: list[Any], window_us: int) -> Ite
     corrected = {row.id for row in rows if row.feedback_count > 1 and row.feedback_us > deadlines[row.id]}
     earlier = _words_in_time(connection, corrected, deadlines)
     for row in rows:
-        outcome, arrived_us = earlier.get(row.id, (row.outcome, row.feedback_us))
-        counts = outcome is not None and arrived_us <= deadlines[row.id]
-        yield _head(row) | {
-            "y": outcome if counts else None,
-            "delay_us": max(0, arrived_us - row.time_us) if counts else None,
-            **({"subject": row.subject} if row.subject else {}),
-        }
+        outcome, arrived_us = row.outcome, row.feedback_us
+        if row.id in earlier:
+            outcome, arrived_us = earlier[row.id]
+        unit = _head(row)
+        unit["y"] = unit["delay_us"] = None
+        if outcome is not None and arrived_us <= deadlines[row.id]:
+            unit["y"], unit["delay_us"] = outcome, max(0, arrived_us - row.time_us)
+        if row.subject:
+            unit["subject"] = row.subject
+        yield unit
 
 
 def _words_in_time(
