@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Build the images with whatever builds images here: docker, podman or buildah.
 #
-#   images/build.sh [predictor|pipeline|control ...]
+#   images/build.sh [predictor|pipeline|control ...]     (default: these three)
+#   images/build.sh postgres seaweedfs storage-initializer sklearn-predictor
+#
+# postgres, seaweedfs and storage-initializer are for check machines that cannot pull what others publish (manifests/overlays/node).
 #
 # TAG       their tag (default: the version in pyproject.toml)
 # REGISTRY  what stands before their names (default: localhost)
@@ -15,7 +18,7 @@ names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(predictor pipeline control)
 for name in "${names[@]}"; do
   if [ ! -f "images/$name/Dockerfile" ]; then
-    echo "images/build.sh: wanted predictor, pipeline or control; found $name" >&2
+    echo "images/build.sh: wanted $(cd images && echo */ | tr -d /); found $name" >&2
     exit 2
   fi
 done

@@ -54,7 +54,6 @@ def _ledger(home: Home, settings: Settings) -> Spec:
     def command(port: int) -> tuple[str, ...]:
         return (
             *_python("turnout.ledger"),
-            f"--database=sqlite:///{home.ledger_database}",
             f"--host={ports.LOOPBACK}",
             f"--port={port}",
             f"--token-file={home.ledger_token}",
@@ -67,7 +66,8 @@ def _ledger(home: Home, settings: Settings) -> Spec:
         role=LEDGER,
         command=command,
         folder=home.folder,
-        environment=_environment(home),
+        # A database that the user has named wins: the ledger of a laptop may be on PostgreSQL, too.
+        environment={"TURNOUT_LEDGER_DATABASE": f"sqlite:///{home.ledger_database}", **_environment(home)},
         port=settings.ledger_port,
     )
 

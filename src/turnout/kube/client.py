@@ -41,6 +41,7 @@ KINDS: Mapping[str, Resource] = {
     "Pod": Resource("api/v1", "pods"),
     "Secret": Resource("api/v1", "secrets"),
     "Service": Resource("api/v1", "services"),
+    "ServiceAccount": Resource("api/v1", "serviceaccounts"),
     "TokenReview": Resource("apis/authentication.k8s.io/v1", "tokenreviews", namespaced=False),
     "Deployment": Resource("apis/apps/v1", "deployments"),
     "Lease": Resource("apis/coordination.k8s.io/v1", "leases"),

@@ -151,12 +151,12 @@ def _prepared(spec_path: Path, *, cluster: Cluster, gate: bool, data_root: Path 
     spec = specs.load(spec_path, data_root=data_root)
     if not gate:
         spec = spec.model_copy(update={"gates": spec.gates.model_copy(update={"enabled": False})})
-    sources = [
+    sources = tuple(
         source
         if storage.is_url(source.path)
         else source.model_copy(update={"path": _uploaded(source.path, to=cluster.artifacts_url)})
         for source in spec.sources
-    ]
+    )
     return spec.model_copy(update={"sources": sources})
 
 
