@@ -32,12 +32,10 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     "mmap_size=0",  # a mapped file that is cut short kills the process; a read that fails is an error
 )
-# A ledger that is stopped in the middle of a transaction must not stop the others for longer than this.
-_SESSION = (
-    "SET synchronous_commit = on",
-    "SET lock_timeout = '10s'",
-    "SET idle_in_transaction_session_timeout = '10s'",
-)
+_SESSION = ("SET synchronous_commit = on", "SET lock_timeout = '10s'")
+# A ledger that is stopped in the middle of a transaction: a writer must not stop the others for longer than this, a
+# reader stops nobody and only keeps old rows from being tidied up.
+_IDLE = {"writer": "10s", "reader": "60s"}
 _WRITERS_LOCK = 0x7472_6E6F_7574  # "trnout"
 _CACHE_KIB = {"writer": 16_384, "reader": 4_096}
 _FULL_STATES = frozenset({"53100"})  # PostgreSQL's disk_full
@@ -70,7 +68,7 @@ def writer(url: URL) -> Engine:
     """An engine with one connection, whose transactions keep all other writers out."""
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, begin="BEGIN IMMEDIATE", cache_kib=_CACHE_KIB["writer"], connections=1)
-    engine = _postgresql(url, connections=1)
+    engine = _postgresql(url, connections=1, idle=_IDLE["writer"])
 
     @event.listens_for(engine, "begin")
     def wait_for_others(connection: Connection) -> None:
@@ -83,7 +81,7 @@ def reader(url: URL, *, connections: int) -> Engine:
     """An engine whose transactions each see one state of the database."""
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, begin="BEGIN", cache_kib=_CACHE_KIB["reader"], connections=connections)
-    engine = _postgresql(url, connections=connections)
+    engine = _postgresql(url, connections=connections, idle=_IDLE["reader"])
 
     @event.listens_for(engine, "begin")
     def hold_still(connection: Connection) -> None:
@@ -134,14 +132,14 @@ def _sqlite(url: URL, *, begin: str, cache_kib: int, connections: int) -> Engine
     return engine
 
 
-def _postgresql(url: URL, *, connections: int) -> Engine:
+def _postgresql(url: URL, *, connections: int, idle: str) -> Engine:
     """Connections are tried before they are used: after a restart of the server the pool mends itself."""
     details = {"application_name": "turnout-ledger", "connect_timeout": 5}
     engine = create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=True, connect_args=details)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
-        for statement in _SESSION:
+        for statement in (*_SESSION, f"SET idle_in_transaction_session_timeout = '{idle}'"):
             connection.execute(statement)
         connection.commit()
 
