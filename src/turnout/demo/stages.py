@@ -34,6 +34,10 @@ class Place(Protocol):
     def title(self) -> str:
         """What `begin` does, in a few words."""
 
+    @property
+    def label_window(self) -> str:
+        """How long labels may take; a unit whose label comes later is no evidence."""
+
     def prepare(self) -> None:
         """Before anything is told: clean up after an earlier story."""
 
@@ -57,6 +61,7 @@ class Laptop:
 
     home: Path
     title: str = "turnout up: the embedded engine"
+    label_window: str = "2s"
 
     def prepare(self) -> None:
         """Steps, clients and controller find everything by this kubeconfig, never by one that the user has."""
@@ -94,6 +99,7 @@ class Cluster:
     home: Path
     on_kfp: bool = False
     title: str = "the cluster that KUBECONFIG names"
+    label_window: str = "10s"
 
     def prepare(self) -> None:
         """A folder for the runs; the cluster is left as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,8 @@ from turnout.ledger.client import LedgerClient
 __all__ = ["Script", "Told", "tell"]
 
 _EXAMPLES = Path(__file__).parent / "digits"
-_NAME = "name: digits"
+_NAME, _WINDOW = "name: digits", "2s"
+_TIMES = re.compile(rf"((?:labelWindow|bake): ){_WINDOW}")
 _CHAMPION_TIMEOUT_S, _VERDICT_TIMEOUT_S = 60.0, 180.0
 _BUSY, _QUIET = 250.0, 30.0  # requests per second while a verdict is awaited, and while a model is trained
 
@@ -176,11 +178,14 @@ def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
 
 
 def _named(spec: Path, stage: Stage) -> Path:
-    """The spec for this story's endpoint."""
-    if stage.endpoint == "digits":
+    """The spec for this story's endpoint and place."""
+    window = stage.place.label_window
+    if stage.endpoint == "digits" and window == _WINDOW:
         return spec
+    text = spec.read_text(encoding="utf-8").replace(_NAME, f"name: {stage.endpoint}", 1)
     copy = stage.place.home / "data" / spec.name
-    copy.write_text(spec.read_text(encoding="utf-8").replace(_NAME, f"name: {stage.endpoint}", 1), encoding="utf-8")
+    # Who bakes for less than a label window waits for labels that have not come yet.
+    copy.write_text(_TIMES.sub(rf"\g<1>{window}", text), encoding="utf-8")
     return copy
 
 
