@@ -33,13 +33,18 @@ _log = logging.getLogger("turnout.ledger.following")
 _EVENTS_AT_ONCE = 2_000
 _CHECK_S = 5.0
 _AGAIN_S = 0.5
+_PATIENCE_S = 10.0
 
 
 class Follower:
     """Ships over the ledger's HTTP API; notes in a file where reading goes on."""
 
     def __init__(self, ledger_url: str, *, token_file: Path, log: str, note: Path) -> None:
-        self._url, self._token_file, self._name, self._note = ledger_url, token_file, log, note
+        self._name, self._note = log, note
+        # The token is read each time: Kubernetes renews it while this process lives.
+        self._ledger = LedgerClient(
+            ledger_url, lambda: token_file.read_text(encoding="utf-8").strip(), timeout_s=_PATIENCE_S
+        )
         self._watermark_us = 0
 
     def clock_us(self) -> int:
@@ -70,10 +75,7 @@ class Follower:
         self._ship([], watermark_us=max(self._watermark_us, self.clock_us()), final=True)
 
     def _ship(self, requests: list[GatewayRequest], *, watermark_us: int, final: bool = False) -> None:
-        # The token is read each time: Kubernetes renews it while this process lives.
-        token = self._token_file.read_text(encoding="utf-8").strip()
-        with LedgerClient(self._url, token, timeout_s=10.0) as ledger:
-            ledger.gateway_log(log=self._name, watermark_us=watermark_us, events=_events(requests), final=final)
+        self._ledger.gateway_log(log=self._name, watermark_us=watermark_us, events=_events(requests), final=final)
 
 
 def _events(requests: list[GatewayRequest]) -> list[dict[str, object]]:
