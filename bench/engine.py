@@ -80,9 +80,9 @@ def _control_plane(folder: Path) -> tuple[list[float], list[float]]:
         began = time.monotonic()
         starting = subprocess.Popen(command, env={**os.environ, "TURNOUT_HOME": str(home)}, stdout=subprocess.DEVNULL)
         try:
-            _until(partial(_is_ready, home), within_s=60)
+            _until(partial(_is_ready, home), within_s=300)
             seconds.append(time.monotonic() - began)
-            starting.wait(timeout=60)
+            starting.wait(timeout=300)
             sizes.append(_resident_mb(home))
         finally:
             lifecycle.down(home)
@@ -119,7 +119,7 @@ def _one_model(home: Path, model: Path) -> list[rows.Row]:
         name = f"digits-v{number + 1}"
         began = time.monotonic()
         _kubectl_apply(home, _service(name, model))
-        _until(partial(_answers, port, f"{name}-default.localhost", name), within_s=60)
+        _until(partial(_answers, port, f"{name}-default.localhost", name), within_s=300)
         seconds.append(time.monotonic() - began)
         kube.delete("InferenceService", name, namespace="default")
         _say(f"first answer {number + 1} of {_APPLIES}: {seconds[-1]:.2f} s")

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,15 +144,22 @@ class Running:
 
     def wait_ready(self, *names: str) -> None:
         for name in names:
-            self.kubectl("wait", f"isvc/{name}", "--for=condition=Ready", "--timeout=20s")
+            self.kubectl("wait", f"isvc/{name}", "--for=condition=Ready", "--timeout=120s")
 
     def ask(self, host: str, path: str = "/x", *, method: str = "GET", **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=10)
         named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return next(self.ask_each(host, [named], path=path, method=method))
+
+    def ask_each(
+        self, host: str, headers: Sequence[Mapping[str, str]], *, path: str = "/x", method: str = "GET"
+    ) -> Iterator[Answer]:
+        """The answers to requests with these headers, one after the other over one connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=60)
         with contextlib.closing(connection):
-            connection.request(method, path, headers={"Host": host, **named})
-            reply = connection.getresponse()
-            return Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read().decode())
+            for given in headers:
+                connection.request(method, path, headers={"Host": host, **given})
+                reply = connection.getresponse()
+                yield Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read().decode())
 
     def predictors(self) -> list[Record]:
         """The living predictor processes."""
