@@ -52,7 +52,7 @@ class Bench:
     def sustained(self) -> Row:
         """Events a second, with a kill in the middle; all of them are there afterwards, each once."""
         self._say("events for a while, with a kill -9")
-        feeders, seconds = self._feeders(self._now_us), _SECONDS * max(self._scale, 0.2)
+        feeders, seconds = self._feeders(self._now_us), self._part(_SECONDS)
         with Ledger(self.database("events"), self._folder) as ledger:
             threading.Timer(seconds / 2, ledger.kill).start()
             count, took = feed(ledger.url, feeders, seconds=seconds)
@@ -73,7 +73,7 @@ class Bench:
             with Ledger(database, self._folder) as ledger:
                 feeders = self._feeders(first_us)
                 asking.announce(ledger)
-                feed(ledger.url, feeders, events=_SMALL)
+                feed(ledger.url, feeders, events=self._part(_SMALL))
                 ids = [name for feeder in feeders for name in feeder.ids]
                 self._label(ledger, ids[::5])
                 unlabelled = [name for number, name in enumerate(ids) if number % 5]
@@ -84,17 +84,15 @@ class Bench:
             yield self._cost_ratio(few, many, feeders)
             unlabelled += [name for feeder in feeders for name in feeder.ids]
             self._say("questions and increments")
-            asked = asking.questions_ms(
-                many, since_us=first_us, until_us=self._now_us, count=round(_QUESTIONS * max(self._scale, 0.2))
-            )
+            asked = asking.questions_ms(many, since_us=first_us, until_us=self._now_us, count=self._part(_QUESTIONS))
             yield measured("query_p99_ms_10m", [asking.p99(asked)], "ms", at_most=50)
             feeders = self._feeders(time.time_ns() // 1000 - 10_000_000)
-            took = asking.increments_ms(many, feeders=feeders, count=_INCREMENTS)
+            took = asking.increments_ms(many, feeders=feeders, count=self._part(_INCREMENTS))
             yield measured("evidence_increment_ms_10m", took, "ms", at_most=20)
             if self.kind == "postgresql":
                 yield measured("postgresql_drop_month_ms", [asking.drop_month_ms(many, first_us)], "ms")
             self._say("labels")
-            self._label(few, unlabelled)
+            self._label(few, sorted(unlabelled))  # in the order of time, in which labels mostly come
         yield measured("bytes_per_prediction", [self._bytes(small)], "bytes", at_most=1_000)
 
     def _cost_ratio(self, few: Ledger, many: Ledger, feeders: list[Feeder]) -> Row:
@@ -104,7 +102,7 @@ class Bench:
         for number in range(_ROUNDS + 1):
             took = {}
             for ledger in (few, many) if number % 2 else (many, few):
-                took[ledger.url] = feed(ledger.url, feeders, events=_ROUND_EVENTS)[1]
+                took[ledger.url] = feed(ledger.url, feeders, events=self._part(_ROUND_EVENTS))[1]
             if number:  # the first turn warms up
                 ratios.append(took[many.url] / took[few.url])
         return measured("cost_ratio_10m_to_0.1m", ratios, "ratio", at_most=1.2)
@@ -135,6 +133,10 @@ class Bench:
             found = connection.execute(text(statement)).scalar_one()
         engine.dispose()
         return float(found)
+
+    def _part(self, whole: float) -> int:
+        """As much of it as this run does; a tenth at least, so that it can be measured at all."""
+        return round(whole * max(self._scale, 0.1))
 
     @staticmethod
     def _feeders(time_us: int) -> list[Feeder]:
