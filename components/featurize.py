@@ -1,20 +1,30 @@
 """A snapshot into its training and its test part."""
 
 from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Output
+from kfp.dsl import Artifact, Dataset, Output
 
 from components._image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 def featurize(
-    spec: str, snapshot: Input[Dataset], train: Output[Dataset], test: Output[Dataset], profile: Output[Artifact]
+    spec: str,
+    snapshot: str,
+    store: str,
+    code: str,
+    train: Output[Dataset],
+    test: Output[Dataset],
+    profile: Output[Artifact],
 ) -> list[str]:
     """Split the snapshot by the spec and describe the training part.
 
+    All that it depends on is in its parameters, so that KFP may take what it gave for them before.
+
     Args:
-        spec: The model spec, as text.
-        snapshot: The instance table, from ingest.
+        spec: The model spec, or the plan that ingest makes of it, as text.
+        snapshot: Id of the instance table.
+        store: Root of the artifact store that keeps it.
+        code: Digest of the code that runs here.
 
     Returns:
         train: Parquet file with the rows that candidates learn from.
@@ -23,18 +33,22 @@ def featurize(
         Output: The names of the spec's candidates, one training task for each.
     """
     from pathlib import Path
+    from tempfile import TemporaryDirectory
 
     from turnout import spec as specs
+    from turnout.steps import keeping
     from turnout.steps.featurize import featurize as split
 
     model_spec = specs.loads(spec, deep=False)
-    parts = split(
-        model_spec,
-        snapshot=Path(snapshot.path),
-        train=Path(train.path),
-        test=Path(test.path),
-        profile=Path(profile.path),
-    )
+    with TemporaryDirectory() as scratch:
+        keeping.fetch(snapshot, artifacts_url=store, to=Path(scratch, "snapshot"))
+        parts = split(
+            model_spec,
+            snapshot=Path(scratch, "snapshot"),
+            train=Path(train.path),
+            test=Path(test.path),
+            profile=Path(profile.path),
+        )
     for leak in parts.leaks:
         print(f"is this a leak? {leak.evidence}")
     train.metadata["rows"], test.metadata["rows"] = parts.train, parts.test

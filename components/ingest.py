@@ -1,14 +1,21 @@
 """Sources into a snapshot."""
 
 from kfp import dsl
-from kfp.dsl import Dataset, Output
+from kfp.dsl import Dataset, Output, OutputPath
 
 from components._image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
-def ingest(spec: str, snapshot: Output[Dataset], quarantine: Output[Dataset]) -> str:
-    """Read the sources, check them, set bad rows aside, join the rest into the immutable instance table.
+def ingest(
+    spec: str,
+    snapshot: Output[Dataset],
+    quarantine: Output[Dataset],
+    plan: OutputPath(str),
+    code: OutputPath(str),
+    store: OutputPath(str),
+) -> str:
+    """Read the sources, check them, set bad rows aside, join the rest into the immutable instance table, and keep it.
 
     Args:
         spec: The model spec: the text of a model.yaml with absolute source paths, or addresses of the ledger.
@@ -16,19 +23,25 @@ def ingest(spec: str, snapshot: Output[Dataset], quarantine: Output[Dataset]) ->
     Returns:
         snapshot: Folder with table.parquet and snapshot.json (id, rows, columns, sources with their digests).
         quarantine: The rows that were set aside, each with its file, line, column and rule.
+        plan: What of the spec featurize and train look at, as a spec; they are run again only when it changes.
+        code: Digest of Turnout's training code and the installed packages; as plan.
+        store: Root of the artifact store that keeps the snapshot.
         Output: The snapshot's id, a digest of its content.
     """
     from pathlib import Path
 
     from turnout import spec as specs
-    from turnout.lineage.connecting import open_books
+    from turnout.lineage import connecting
+    from turnout.steps import keeping, provenance
     from turnout.steps.ingest import ingest as make_snapshot
 
+    model_spec = specs.loads(spec, deep=False)
     made = make_snapshot(
-        specs.loads(spec, deep=False),
-        snapshot=Path(snapshot.path),
-        quarantined=Path(quarantine.path),
-        books=open_books,
+        model_spec, snapshot=Path(snapshot.path), quarantined=Path(quarantine.path), books=connecting.open_books
     )
+    url = connecting.artifacts_url()
+    keeping.keep(Path(snapshot.path), made, artifacts_url=url)
+    for path, said in ((plan, model_spec.plan().dump()), (code, provenance.environment().digest), (store, url)):
+        Path(path).write_text(said, encoding="utf-8")
     snapshot.metadata.update(id=made.id, rows=made.rows, quarantined=made.quarantined)
     return made.id

@@ -10,6 +10,7 @@ from components._image import IMAGE
 def train(
     spec: str,
     candidate: str,
+    code: str,
     train: Input[Dataset],
     test: Input[Dataset],
     model: Output[Model],
@@ -20,8 +21,9 @@ def train(
     A candidate that fails leaves its reason instead, and the other candidates go on.
 
     Args:
-        spec: The model spec, as text.
+        spec: The model spec, or the plan that ingest makes of it, as text.
         candidate: Name of the candidate in the spec.
+        code: Digest of the code that runs here; KFP takes an earlier result only if it is the same.
         train: The training part, from featurize.
         test: The test part; only the agreement of the exported and the fitted model is checked on it.
 

@@ -18,9 +18,11 @@ def reproduction(spec: str, snapshot: str, digest: str, artifacts_url: str) -> N
         artifacts_url: Root of the artifact store that keeps the snapshot.
     """
     kept = restore(snapshot_id=snapshot, digest=digest, artifacts_url=artifacts_url)
-    split = featurize(spec=spec, snapshot=kept.outputs["snapshot"])
+    split = featurize(spec=spec, snapshot=snapshot, store=artifacts_url, code="").after(kept)
     with dsl.ParallelFor(split.outputs["Output"]) as candidate:
-        trained = train(spec=spec, candidate=candidate, train=split.outputs["train"], test=split.outputs["test"])
+        trained = train(
+            spec=spec, candidate=candidate, code="", train=split.outputs["train"], test=split.outputs["test"]
+        )
     for task in (kept, split, trained):
         # A cached result would only be equal to itself.
         task.set_caching_options(False)

@@ -34,9 +34,12 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
     """
     job = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     read = ingest(spec=spec)
-    split = featurize(spec=spec, snapshot=read.outputs["snapshot"])
+    plan, code = read.outputs["plan"], read.outputs["code"]
+    split = featurize(spec=plan, snapshot=read.outputs["Output"], store=read.outputs["store"], code=code)
     with dsl.ParallelFor(split.outputs["Output"]) as candidate:
-        trained = train(spec=spec, candidate=candidate, train=split.outputs["train"], test=split.outputs["test"])
+        trained = train(
+            spec=plan, candidate=candidate, code=code, train=split.outputs["train"], test=split.outputs["test"]
+        )
     judged = evaluate(
         spec=spec,
         namespace=namespace,
@@ -69,9 +72,10 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
             best=judged.outputs["best"],
             test=split.outputs["test"],
         )
-    for task in (read, split, trained, judged, version, served):
+    for task in (read, judged, version, served):
         # KFP's cache keys see neither what is behind a source's path, nor the champion, nor the package in the image
-        # (seen in 2.17: stale hits from both), and a cached registration would name a version that may be gone.
+        # (seen in 2.17: stale hits from both), and a cached registration would name a version that may be gone. For
+        # featurize and train all of it is in the parameters: content and code by digest, and of the spec no path.
         task.set_caching_options(False)
         # On a cluster; the local runner leaves its own environment to the steps.
         kubernetes.use_config_map_as_env(task, "turnout-inside", {name: name for name in _SETTINGS})

@@ -58,12 +58,18 @@ def test_every_step_runs_the_one_image_under_a_fixed_tag_and_installs_nothing(na
     assert "pip install" not in str(executors)
 
 
-def test_no_task_is_taken_from_a_cache(committed: dict[str, Any]) -> None:
+def test_only_what_its_parameters_decide_is_taken_from_a_cache(committed: dict[str, Any]) -> None:
     dags = [committed["root"]["dag"], *(c["dag"] for c in committed["components"].values() if "dag" in c)]
     tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
     executed = {name: task for name, task in tasks.items() if not name.startswith(("condition-", "for-loop-"))}
     assert set(executed) == {"ingest", "featurize", "train", "evaluate", "register", "deploy"}
-    assert all(task["cachingOptions"] == {} for task in executed.values())
+    cached = {name for name, task in executed.items() if task["cachingOptions"] == {"enableCache": True}}
+    assert cached == {"featurize", "train"}
+    assert all(executed[name]["cachingOptions"] == {} for name in set(executed) - cached)
+    given = executed["featurize"]["inputs"]
+    assert set(given) == {"parameters"}
+    assert set(given["parameters"]) == {"spec", "snapshot", "store", "code"}
+    assert given["parameters"]["spec"]["taskOutputParameter"]["outputParameterKey"] == "plan"
 
 
 def test_what_has_effects_is_behind_the_gate(committed: dict[str, Any]) -> None:

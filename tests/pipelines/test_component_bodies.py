@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.steps.objects import Objects
 from turnout.kube import client, discovery
 from turnout.kube.discovery import Addresses
 from turnout.steps import deploy as deploying
+from turnout.steps import provenance
 
 _SPEC = """
 name: digits
@@ -73,15 +74,18 @@ def _trained(flow: Flow) -> tuple[Dataset, Dataset, list[Model]]:
     """Everything up to the candidates: snapshot, test part, models."""
     snapshot, quarantine = flow.new(Dataset, "snapshot"), flow.new(Dataset, "quarantine")
     train_part, test_part = flow.new(Dataset, "train"), flow.new(Dataset, "test")
-    assert ingest.python_func(flow.spec, snapshot, quarantine).startswith("snap-")
+    said = {name: flow.folder / name for name in ("plan", "code", "store")}
+    made = ingest.python_func(flow.spec, snapshot, quarantine, *map(str, said.values()))
+    assert made.startswith("snap-")
+    plan, code, store = (file.read_text() for file in said.values())
     assert snapshot.metadata["rows"] == 240
-    names = featurize.python_func(flow.spec, snapshot, train_part, test_part, flow.new(Artifact, "profile"))
+    names = featurize.python_func(plan, made, store, code, train_part, test_part, flow.new(Artifact, "profile"))
     assert names == ["bayes", "logistic"]
     assert train_part.metadata["rows"] + test_part.metadata["rows"] == 240
     models = []
     for name in names:
         model, metrics = flow.new(Model, name), flow.new(Metrics, f"{name}-metrics")
-        train.python_func(flow.spec, name, train_part, test_part, model, metrics)
+        train.python_func(plan, name, code, train_part, test_part, model, metrics)
         assert metrics.metadata["cv_score"] == model.metadata["cv_score"]
         models.append(model)
     return snapshot, test_part, models
@@ -134,3 +138,31 @@ def test_a_gate_that_refuses_gives_its_reason(tmp_path: Path, kube: Objects) -> 
     assert "Stopped by the gate" in Path(report.path).read_text()
     assert orjson.loads(Path(best.path, "evaluation.json").read_bytes())["gate"]["passed"] is False
     assert kube.calls == []
+
+
+def _keys(folder: Path, *, minimum: float = 0.5, rows: int = 240) -> tuple[str, ...]:
+    """All that KFP's cache sees of featurize for a table in this folder."""
+    folder.mkdir()
+    flow = _flow(folder, minimum=minimum)
+    numbers(rows).to_csv(folder / "table.csv", index=False)
+    said = [folder / name for name in ("plan", "code", "store")]
+    made = ingest.python_func(flow.spec, flow.new(Dataset, "s"), flow.new(Dataset, "q"), *map(str, said))
+    return made, *(file.read_text() for file in said)
+
+
+def test_the_cache_knows_content_and_not_where_it_lies(tmp_path: Path, kube: Objects) -> None:
+    """The same bytes at a new path, or another gate, are a hit; changed bytes at the same path are a miss."""
+    here = _keys(tmp_path / "here")
+    assert _keys(tmp_path / "there", minimum=0.9) == here
+    changed = _keys(tmp_path / "more", rows=241)
+    assert changed[0] != here[0]
+    assert changed[1:] == here[1:]
+
+
+def test_other_code_is_another_key(tmp_path: Path, kube: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _keys(tmp_path / "before")
+    other = replace(provenance.environment(), code="sha256:0")
+    monkeypatch.setattr(provenance, "environment", lambda: other)
+    after = _keys(tmp_path / "after")
+    assert (after[0], after[1], after[3]) == (before[0], before[1], before[3])
+    assert after[2] != before[2]

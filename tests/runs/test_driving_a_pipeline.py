@@ -12,7 +12,7 @@ from kfp.dsl import Artifact, Output
 
 from tests.runs.toys import compiled, component, driven, driving, new_record
 from turnout.runs import records
-from turnout.runs.records import FAILED, GONE, REFUSED, RUNNING, SUCCEEDED
+from turnout.runs.records import FAILED, GONE, REFUSED, REUSED, RUNNING, SUCCEEDED
 
 
 @component
@@ -222,3 +222,47 @@ def test_a_run_ends_with_whoever_started_it(tmp_path: Path) -> None:
         process.stdin.close()
         assert process.wait(10) == -signal.SIGTERM
     assert records.read(tmp_path / "run-1").state == GONE
+
+
+@component
+def prepare(content: str, marker: str) -> str:
+    from pathlib import Path
+
+    with Path(marker).open("a") as file:
+        file.write("prepared\n")
+    return content.upper()
+
+
+@component
+def die_once(content: str, marker: str):
+    import os
+    import signal
+    from pathlib import Path
+
+    if "died" not in Path(marker).read_text():
+        with Path(marker).open("a") as file:
+            file.write("died\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dsl.pipeline(name="dying")
+def dying(spec: str, marker: str, content: str) -> None:
+    prepared = prepare(content=content, marker=marker)
+    die_once(content=prepared.output, marker=marker).set_caching_options(False)
+
+
+def test_a_run_after_a_crash_takes_what_was_finished_before(tmp_path: Path) -> None:
+    marker, pipeline = tmp_path / "marker", compiled(dying, tmp_path)
+    states = []
+    for run, content in (("run-1", "a"), ("run-2", "a"), ("run-3", "b")):
+        record = new_record(tmp_path / run, parameters={"marker": str(marker), "content": content})
+        with driving(record, pipeline) as process:
+            process.communicate(timeout=60)
+        states.append([(step.task, step.state) for step in records.read(tmp_path / run).steps])
+    assert states == [
+        [("prepare", SUCCEEDED), ("die-once", FAILED)],
+        [("prepare", REUSED), ("die-once", SUCCEEDED)],
+        [("prepare", SUCCEEDED), ("die-once", SUCCEEDED)],
+    ]
+    assert "cache hit" in records.read(tmp_path / "run-2").log_of("prepare").read_text()
+    assert marker.read_text() == "prepared\ndied\nprepared\n"

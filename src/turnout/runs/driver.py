@@ -24,10 +24,12 @@ from typing import Any, TextIO
 import orjson
 
 from turnout.runs import failures, records, watching
-from turnout.runs.records import FAILED, REFUSED, SUCCEEDED, RunRecord, StepRecord
+from turnout.runs.records import FAILED, REFUSED, REUSED, SUCCEEDED, RunRecord, StepRecord
 from turnout.runs.watching import StepLogs
 
 __all__ = ["Recorder", "main"]
+
+_CACHE = ".cache"
 
 
 class Recorder:
@@ -67,6 +69,16 @@ class Recorder:
         else:
             error = failures.sentence(log.read_text(encoding="utf-8", errors="replace"))
             self._change(key, state=FAILED, finished_us=_now_us(), error=error)
+
+    def reused(self, task: str, log: Path) -> None:
+        """A task is not executed: the same was done before, and its results are taken."""
+        now = _now_us()
+        step = StepRecord(
+            task=task, log=str(log.relative_to(self._record.folder)), state=REUSED, started_us=now, finished_us=now
+        )
+        with self._lock:
+            self._save(steps=(*self._record.steps, step))
+        self._tell({"step": step.name, "state": step.state, "seconds": step.seconds, "error": ""})
 
     def finish(self, *, state: str, error: str = "") -> None:
         """The run is over."""
@@ -117,7 +129,11 @@ def _execute(pipeline: Path, arguments: Mapping[str, Any], *, root: Path) -> Non
 
     # It warns of every image whose name does not say "python".
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"kfp\.local\..*")
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root))
+    # One for all runs of a home: what a step gave for the same content is taken again, also after a crash.
+    cache = root.parents[1] / _CACHE
+    local.init(
+        local.SubprocessRunner(use_venv=False), pipeline_root=str(root), enable_caching=True, cache_root=str(cache)
+    )
     components.load_component_from_file(str(pipeline))(**arguments)
 
 

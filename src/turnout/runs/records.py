@@ -21,6 +21,7 @@ __all__ = [
     "FAILED",
     "GONE",
     "REFUSED",
+    "REUSED",
     "RUNNING",
     "SUCCEEDED",
     "RunRecord",
@@ -33,6 +34,8 @@ __all__ = [
 
 RUNNING, SUCCEEDED, REFUSED, FAILED = "Running", "Succeeded", "Refused", "Failed"
 GONE = "Failed (process gone)"
+REUSED = "Reused"
+"""Of a step: its results are those of an earlier run, which did the same with the same."""
 _FILE, _LOCK, _RUNS = "record.json", "lock", "runs"
 
 

@@ -22,6 +22,7 @@ __all__ = ["Listener", "StepLogs", "without_colours"]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BEGINS = re.compile(r"^Executing task '(.+)'$")
 _ENDED = re.compile(r"^Task '(.+)' finished with status (SUCCESS|FAILURE)$")
+_REUSED = re.compile(r"^Task (.+) cache hit \(key=\w+\); skipping execution\.$")
 _EXECUTOR = "[KFP Executor"
 _INPUT = "Got executor_input:"
 
@@ -37,6 +38,8 @@ class Listener(Protocol):
     def begins(self, key: int, task: str, log: Path) -> None: ...
 
     def has_inputs(self, key: int, executor_input: Mapping[str, Any]) -> None: ...
+
+    def reused(self, task: str, log: Path) -> None: ...
 
     def ended(self, key: int, *, succeeded: bool, log: Path) -> None: ...
 
@@ -116,6 +119,8 @@ class StepLogs(io.TextIOBase):
         said = without_colours(record.getMessage())
         if begins := _BEGINS.match(said):
             self._open(begins[1])
+        elif reused := _REUSED.match(said):
+            self._skip(reused[1], said)
         elif (ended := _ENDED.match(said)) and (step := self._steps.get(threading.get_ident())):
             self._end(step, succeeded=ended[2] == "SUCCESS")
         return True
@@ -124,6 +129,13 @@ class StepLogs(io.TextIOBase):
         """The run is over; a step that is still open has failed without a word of the runner."""
         for step in list(self._steps.values()):
             self._end(step, succeeded=False)
+
+    def _skip(self, task: str, said: str) -> None:
+        with self._lock:
+            self._count += 1
+            log = self._folder / f"{self._count:02d}-{task}.log"
+        log.write_text(f"{said}\n", encoding="utf-8")
+        self._listener.reused(task, log)
 
     def _open(self, task: str) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from turnout.spec import text
-from turnout.spec.data import Checks, Source, Split
+from turnout.spec.data import LEDGER_SCHEME, Checks, Source, Split
 from turnout.spec.fields import Block, Flag, Name, Number, Share, Text, Whole, matches
 from turnout.spec.learning import Behaviour, Candidate, Features, Search
 
@@ -146,6 +146,27 @@ class ModelSpec(Block):
         """What of the spec decides which model comes out of a snapshot; the snapshot stands for the sources."""
         chosen = {"time", "label", "task", "drop", "split", "features", "candidates", "search", "folds", "metric"}
         return {"keys": list(self.key_columns), **self.model_dump(mode="json", include=chosen)}
+
+    def plan(self) -> ModelSpec:
+        """What of the spec the steps between a snapshot and its candidates look at; the rest is as by default.
+
+        Where the rows came from, what they had to satisfy, what a model must show and how it is served decide nothing
+        there: when they change, and nothing else, what those steps gave before is still right.
+        """
+        source = {"path": "data", "query": None, "since": None, "until": None, "versions": None}
+        sources = tuple(
+            one.model_copy(update=source | ({"path": f"{LEDGER_SCHEME}data"} if one.is_ledger else {}))
+            for one in self.sources
+        )
+        rest = {
+            "checks": Checks(),
+            "gates": Gates(),
+            "serving": Serving(),
+            "rollout": {},
+            "slices": (),
+            "behaviour": (),
+        }
+        return self.model_copy(update={"name": "plan", "sources": sources, **rest})
 
     def dump(self) -> str:
         """The spec as YAML with everything in it, so that `loads` of it gives an equal spec."""

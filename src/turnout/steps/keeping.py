@@ -113,15 +113,15 @@ def read(found: Kept, *, artifacts_url: str, only: Sequence[Part] | None = None)
     return table
 
 
-def fetch(snapshot: str, *, digest: str, artifacts_url: str, to: Path) -> Snapshot:
-    """A kept snapshot as a local folder, as ingest made it.
+def fetch(snapshot: str, *, artifacts_url: str, to: Path, digest: str = "") -> Snapshot:
+    """A kept snapshot as a local folder, as ingest made it; with a `digest` only the one that has it.
 
     Raises:
         NotFound: it is not in the store.
         DataError: its rows are not those that its id names, or it is not the one with this digest.
     """
     found = find(snapshot, artifacts_url=artifacts_url)
-    if found.snapshot.digest != digest:
+    if found.snapshot.digest != (digest or found.snapshot.digest):
         raise DataError(f"{artifacts_url} holds the snapshot {found.snapshot.digest} as {snapshot}, wanted {digest}")
     table = read(found, artifacts_url=artifacts_url)
     return snapshots.write_again(to, table, found.snapshot)

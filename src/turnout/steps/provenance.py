@@ -58,6 +58,11 @@ class Environment:
         """A digest over the packages with their versions."""
         return artifact.digest_of("\n".join(self.packages).encode())
 
+    @property
+    def digest(self) -> str:
+        """A digest over all of it that can change what a step gives."""
+        return artifact.digest_of("\n".join((self.python, self.machine, self.lock, self.code)).encode())
+
     def differences(self, other: Environment) -> list[str]:
         """What is otherwise there, in words; empty when nothing is."""
         found = [
