@@ -15,6 +15,7 @@ def featurize(
     train: Output[Dataset],
     test: Output[Dataset],
     profile: Output[Artifact],
+    plan: Output[Artifact],
 ) -> list[str]:
     """Split the snapshot by the spec and describe the training part.
 
@@ -30,6 +31,7 @@ def featurize(
         train: Parquet file with the rows that candidates learn from.
         test: Parquet file with the rows that nobody learns from.
         profile: What the training part looks like, column by column: the baseline for drift; and what may be leaks.
+        plan: The spec that was given, for train: what train gave before is taken again if these artifacts are the same.
         Output: The names of the spec's candidates, one training task for each.
     """
     from pathlib import Path
@@ -49,6 +51,7 @@ def featurize(
             test=Path(test.path),
             profile=Path(profile.path),
         )
+    Path(plan.path).write_text(spec, encoding="utf-8")
     for leak in parts.leaks:
         print(f"is this a leak? {leak.evidence}")
     train.metadata["rows"], test.metadata["rows"] = parts.train, parts.test

@@ -1,16 +1,15 @@
 """One candidate, searched and exported."""
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Metrics, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
 from components._image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 def train(
-    spec: str,
     candidate: str,
-    code: str,
+    plan: Input[Artifact],
     train: Input[Dataset],
     test: Input[Dataset],
     model: Output[Model],
@@ -21,9 +20,8 @@ def train(
     A candidate that fails leaves its reason instead, and the other candidates go on.
 
     Args:
-        spec: The model spec, or the plan that ingest makes of it, as text.
         candidate: Name of the candidate in the spec.
-        code: Digest of the code that runs here; KFP takes an earlier result only if it is the same.
+        plan: The model spec, from featurize.
         train: The training part, from featurize.
         test: The test part; only the agreement of the exported and the fitted model is checked on it.
 
@@ -37,7 +35,7 @@ def train(
     from turnout.steps.train import Untrained, attempt
 
     trained = attempt(
-        specs.loads(spec, deep=False),
+        specs.loads(Path(plan.path).read_text(encoding="utf-8"), deep=False),
         candidate=candidate,
         train=Path(train.path),
         test=Path(test.path),

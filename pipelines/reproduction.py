@@ -19,10 +19,9 @@ def reproduction(spec: str, snapshot: str, digest: str, artifacts_url: str) -> N
     """
     kept = restore(snapshot_id=snapshot, digest=digest, artifacts_url=artifacts_url)
     split = featurize(spec=spec, snapshot=snapshot, store=artifacts_url, code="").after(kept)
+    given = {name: split.outputs[name] for name in ("plan", "train", "test")}
     with dsl.ParallelFor(split.outputs["Output"]) as candidate:
-        trained = train(
-            spec=spec, candidate=candidate, code="", train=split.outputs["train"], test=split.outputs["test"]
-        )
+        trained = train(candidate=candidate, **given)
     for task in (kept, split, trained):
         # A cached result would only be equal to itself.
         task.set_caching_options(False)

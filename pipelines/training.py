@@ -34,12 +34,16 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
     """
     job = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     read = ingest(spec=spec)
-    plan, code = read.outputs["plan"], read.outputs["code"]
-    split = featurize(spec=plan, snapshot=read.outputs["Output"], store=read.outputs["store"], code=code)
+    split = featurize(
+        spec=read.outputs["plan"],
+        snapshot=read.outputs["Output"],
+        store=read.outputs["store"],
+        code=read.outputs["code"],
+    )
+    # Artifacts and no parameter of an earlier step: kfp.local 2.17 puts the loop's item into each of those.
+    given = {name: split.outputs[name] for name in ("plan", "train", "test")}
     with dsl.ParallelFor(split.outputs["Output"]) as candidate:
-        trained = train(
-            spec=plan, candidate=candidate, code=code, train=split.outputs["train"], test=split.outputs["test"]
-        )
+        trained = train(candidate=candidate, **given)
     judged = evaluate(
         spec=spec,
         namespace=namespace,
@@ -75,7 +79,8 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
     for task in (read, judged, version, served):
         # KFP's cache keys see neither what is behind a source's path, nor the champion, nor the package in the image
         # (seen in 2.17: stale hits from both), and a cached registration would name a version that may be gone. For
-        # featurize and train all of it is in the parameters: content and code by digest, and of the spec no path.
+        # featurize all of it is in the parameters, content and code by digest, and of the spec no path; and train gets
+        # what featurize gave.
         task.set_caching_options(False)
         # On a cluster; the local runner leaves its own environment to the steps.
         kubernetes.use_config_map_as_env(task, "turnout-inside", {name: name for name in _SETTINGS})

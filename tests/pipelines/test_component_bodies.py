@@ -79,13 +79,14 @@ def _trained(flow: Flow) -> tuple[Dataset, Dataset, list[Model]]:
     assert made.startswith("snap-")
     plan, code, store = (file.read_text() for file in said.values())
     assert snapshot.metadata["rows"] == 240
-    names = featurize.python_func(plan, made, store, code, train_part, test_part, flow.new(Artifact, "profile"))
+    notes = [flow.new(Artifact, name) for name in ("profile", "plan")]
+    names = featurize.python_func(plan, made, store, code, train_part, test_part, *notes)
     assert names == ["bayes", "logistic"]
     assert train_part.metadata["rows"] + test_part.metadata["rows"] == 240
     models = []
     for name in names:
         model, metrics = flow.new(Model, name), flow.new(Metrics, f"{name}-metrics")
-        train.python_func(plan, name, code, train_part, test_part, model, metrics)
+        train.python_func(name, notes[1], train_part, test_part, model, metrics)
         assert metrics.metadata["cv_score"] == model.metadata["cv_score"]
         models.append(model)
     return snapshot, test_part, models
