@@ -82,6 +82,7 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
         # featurize all of it is in the parameters, content and code by digest, and of the spec no path; and train gets
         # what featurize gave.
         task.set_caching_options(False)
+    for task in (read, split, trained, judged, version, served):
         # On a cluster; the local runner leaves its own environment to the steps.
         kubernetes.use_config_map_as_env(task, "turnout-inside", {name: name for name in _SETTINGS})
         kubernetes.use_secret_as_env(task, "turnout-s3", {name: name for name in _KEYS})

@@ -67,6 +67,7 @@ def kube(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Objects:
     )
     monkeypatch.setattr(client, "connect", lambda: objects)
     monkeypatch.setattr(discovery, "discover", lambda _: addresses)
+    monkeypatch.setattr(discovery, "object_store", lambda _: {})
     return objects
 
 

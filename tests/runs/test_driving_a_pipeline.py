@@ -257,7 +257,9 @@ def test_a_run_after_a_crash_takes_what_was_finished_before(tmp_path: Path) -> N
     for run, content in (("run-1", "a"), ("run-2", "a"), ("run-3", "b")):
         record = new_record(tmp_path / run, parameters={"marker": str(marker), "content": content})
         with driving(record, pipeline) as process:
-            process.communicate(timeout=60)
+            assert process.stdout is not None
+            process.stdout.read()
+            process.wait(20)
         states.append([(step.task, step.state) for step in records.read(tmp_path / run).steps])
     assert states == [
         [("prepare", SUCCEEDED), ("die-once", FAILED)],
