@@ -32,14 +32,17 @@ def ingest(
 
     from turnout import spec as specs
     from turnout.lineage import connecting
-    from turnout.steps import keeping, provenance
+    from turnout.steps import keeping, lasting, provenance
     from turnout.steps.ingest import ingest as make_snapshot
 
-    model_spec = specs.loads(spec, deep=False)
+    model_spec, url = specs.loads(spec, deep=False), connecting.artifacts_url()
     made = make_snapshot(
-        model_spec, snapshot=Path(snapshot.path), quarantined=Path(quarantine.path), books=connecting.open_books
+        model_spec,
+        snapshot=Path(snapshot.path),
+        quarantined=Path(quarantine.path),
+        books=connecting.open_books,
+        last=lambda: lasting.find(model_spec.name, artifacts_url=url),
     )
-    url = connecting.artifacts_url()
     keeping.keep(Path(snapshot.path), made, artifacts_url=url)
     for path, said in ((plan, model_spec.plan().dump()), (code, provenance.environment().digest), (store, url)):
         Path(path).write_text(said, encoding="utf-8")

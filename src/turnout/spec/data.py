@@ -152,6 +152,10 @@ class Checks(Block):
     max_rows: Annotated[Whole, Field(ge=1)] | None = None
     max_bad_rows: Share = 0.05
     fresh: Span | None = Field(default=None, description="The latest row (by the spec's `time`) is no older than this.")
+    max_drift: Annotated[Number, Field(gt=0)] | None = Field(
+        default=None,
+        description="No column moved further (population stability index) since the latest version's data.",
+    )
     columns: dict[Text, Column] = Field(default={}, description="By column name or pattern (`p*`); an exact name wins.")
 
     def rule(self, column: str) -> Column:

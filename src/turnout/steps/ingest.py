@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,7 @@ from turnout.spec.fields import matches
 from turnout.spec.rules import did_you_mean
 from turnout.steps import (
     checking,
+    differing,
     feedback,
     finding,
     joining,
@@ -38,17 +40,33 @@ from turnout.steps.quarantine import BadCell, BadRow, Tally
 from turnout.steps.reading import SourceTable
 from turnout.steps.snapshots import Snapshot, SourceFile
 
-__all__ = ["ingest"]
+__all__ = ["Last", "ingest"]
+
+
+@dataclass(frozen=True)
+class Last:
+    """The snapshot that the model's latest version learned from: its id and its rows."""
+
+    id: str
+    table: Any
+
 
 _NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 def ingest(
-    spec: ModelSpec, *, snapshot: Path, quarantined: Path, books: OpenBooks | None = None, now_us: int | None = None
+    spec: ModelSpec,
+    *,
+    snapshot: Path,
+    quarantined: Path,
+    books: OpenBooks | None = None,
+    last: Callable[[], Last | None] | None = None,
+    now_us: int | None = None,
 ) -> Snapshot:
     """Make the snapshot folder, and the file of the rows that were set aside (written also when the run stops).
 
     `books` opens the ledger for a spec that has a source there; rows later than `now_us` are of the future.
+    `last` finds the snapshot of the model's latest version, for a spec that bounds how far its data may drift.
 
     Raises:
         DataError: a file, a column or the key is missing or of the wrong kind, or too many rows are bad.
@@ -65,6 +83,8 @@ def ingest(
     count = quarantine.write(quarantined, tallies)
     quarantine.complain(tallies, max_bad_rows=spec.checks.max_bad_rows, all_of_them=quarantined)
     _whole_table(table, spec, now_us=now_us)
+    if spec.checks.max_drift is not None and last is not None and (before := last()) is not None:
+        _has_not_drifted(table, before, spec)
     files = tuple(file for source, tally in zip(sources, tallies, strict=True) for file in _lineage(source, tally))
     return snapshots.write(
         snapshot,
@@ -164,6 +184,32 @@ def _whole_table(table: Any, spec: ModelSpec, *, now_us: int) -> None:
             f"the latest row is of {times.text(latest_us)}, {times.length(now_us - latest_us)} ago; "
             f"fresh wants one of the last {checks.fresh}"
         )
+
+
+def _has_not_drifted(table: Any, before: Last, spec: ModelSpec) -> None:
+    """Whether every column is distributed about as in the snapshot of the latest version."""
+    most = spec.checks.max_drift or 0.0
+    moved = []
+    for name in table.column_names:
+        if name in (*spec.key_columns, spec.time) or name not in before.table.column_names:
+            continue
+        old, new = before.table.column(name), table.column(name)
+        far = differing.stability(old, new) if old.type == new.type else None
+        if far is not None and far > most:
+            moved.append(f"{name} by {far:.3g} ({_typical(old)} then, {_typical(new)} now)")
+    if moved:
+        raise DataError(
+            f"since {before.id}, which the latest version learned from, columns moved further than max_drift allows "
+            f"({most:g}): {'; '.join(moved[:5])}{f'; and {len(moved) - 5} more' if len(moved) > 5 else ''}"
+        )
+
+
+def _typical(column: Any) -> str:
+    """The mean of numbers, the most frequent of words."""
+    if logical.kind_of(column.type) in {"int", "float"}:
+        return f"mean {pc.mean(column).as_py():.4g}"
+    counts = pc.value_counts(pc.drop_null(column)).to_pylist()
+    return f"most often {max(counts, key=lambda one: one['counts'])['values']}"
 
 
 def _identity(source: Source, spec: ModelSpec) -> tuple[str, ...]:

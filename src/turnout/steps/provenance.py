@@ -33,6 +33,7 @@ __all__ = [
     "Provenance",
     "environment",
     "inputs_digest",
+    "latest",
     "learners",
     "read",
     "write",
@@ -149,6 +150,13 @@ def read(version: str, *, artifacts_url: str) -> Provenance:
         ) from error
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise DataError(f"{url} is no record of a version: {error}") from error
+
+
+def latest(model: str, *, artifacts_url: str) -> Provenance | None:
+    """What is known of a model's latest version; None before the first."""
+    names = storage.at(storage.join(artifacts_url, "provenance", model)).names()
+    numbers = [int(name[1:-5]) for name in names if name.startswith("v") and name[1:-5].isdigit()]
+    return read(f"{model}-v{max(numbers)}", artifacts_url=artifacts_url) if numbers else None
 
 
 def learners(*, artifacts_url: str) -> dict[str, tuple[str, ...]]:
