@@ -42,6 +42,8 @@ def train(
         out=Path(model.path),
     )
     model.metadata["candidate"] = candidate
+    # KFP's local cache takes an artifact without a file for one that was deleted.
+    Path(metrics.path).touch()
     if isinstance(trained, Untrained):
         print(f"candidate {candidate} is left out: {trained.error}")
         model.metadata["error"] = trained.error[:500]

@@ -15,7 +15,7 @@ from turnout.embedded import lifecycle
 from turnout.errors import SpecError, Unavailable
 from turnout.kube import client
 from turnout.runs import Progress, execute, get_run, list_runs
-from turnout.runs.records import FAILED, REFUSED, SUCCEEDED
+from turnout.runs.records import FAILED, REFUSED, REUSED, SUCCEEDED
 
 _SPEC = """
 name: {name}
@@ -88,6 +88,18 @@ def test_a_gate_switched_off_is_kept_with_the_version(at_home: Path, tmp_path: P
     assert record.version == "ungated-v1"
     assert "the gate is switched off; it would have stopped this model" in record.outcome
     assert "enabled: false" in Path(record.folder, "spec.yaml").read_text()
+
+
+@pytest.mark.e2e
+def test_the_same_rows_at_a_new_path_are_not_learned_from_again(at_home: Path, tmp_path: Path) -> None:
+    first = execute(_spec(tmp_path, name="here", minimum=1.0))
+    (tmp_path / "there").mkdir()
+    second = execute(_spec(tmp_path / "there", name="there", minimum=0.99))
+    assert second.state == REFUSED
+    assert second.snapshot == first.snapshot
+    states = [(step.task, step.state) for step in second.steps]
+    assert states[1:4] == [("featurize", REUSED), ("train", REUSED), ("train", REUSED)]
+    assert states[0][1] == states[4][1] == SUCCEEDED
 
 
 @pytest.mark.e2e
