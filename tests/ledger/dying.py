@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.ledger.building import batch, record
+from turnout.errors import Unavailable
 from turnout.ledger import feedback, ingest, records
 from turnout.ledger.feedback import Post
 from turnout.ledger.store import Store
@@ -35,8 +36,15 @@ def acknowledged(file: Path) -> int:
 
 
 def write(database: str, file: Path) -> None:
-    """Write on where the last one was killed, until this one is."""
-    store = Store(database)
+    """Write on where the last one was killed, until this one is; a database that is away is asked again."""
+    while True:
+        try:
+            _write(Store(database), file)
+        except Unavailable:
+            time.sleep(0.01)
+
+
+def _write(store: Store, file: Path) -> None:
     with file.open("ab", buffering=0) as acknowledgements:
         number = acknowledged(file)
         while True:
@@ -60,13 +68,15 @@ def main() -> None:
                 write(database, file)
             finally:
                 os._exit(1)  # it should have been killed
-        while cycle % 2 and acknowledged(file) == before:
+        ended = 0
+        while cycle % 2 and not ended and acknowledged(file) == before:
             time.sleep(0.001)
+            ended, _ = os.waitpid(child, os.WNOHANG)
+        if ended:
+            sys.exit("a writer ended by itself")
         time.sleep(chance.uniform(0, _LONGEST_S))
         os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
-            sys.exit("a writer ended by itself")
+        os.waitpid(child, 0)
 
 
 if __name__ == "__main__":
