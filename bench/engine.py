@@ -63,7 +63,9 @@ def main() -> int:
 def _digits(folder: Path) -> Path:
     """A classifier of handwritten digits as an artifact."""
     table, labels = load_digits(return_X_y=True)
-    features = {f"p{index:02d}": np.ascontiguousarray(table[:, index], dtype=np.float32) for index in range(table.shape[1])}
+    features = {
+        f"p{index:02d}": np.ascontiguousarray(table[:, index], dtype=np.float32) for index in range(table.shape[1])
+    }
     fitted = Pipeline([("scale", StandardScaler()), ("model", LogisticRegression(max_iter=200))]).fit(
         exporting.frame(features), labels
     )
