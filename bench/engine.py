@@ -166,7 +166,7 @@ def _time_to_answer(kube: client.Kube, port: int, name: str, model: Path) -> flo
     kube.apply(_endpoint(name))
     _until(lambda: _answers(port, f"{name}.bench.localhost", name), within_s=120)
     seconds = time.monotonic() - began
-    kube.delete("HTTPRoute", name, namespace="default")
+    kube.delete("HTTPRoute", f"{name}-endpoint", namespace="default")
     kube.delete("InferenceService", name, namespace="default")
     _say(f"{name}: {seconds:.2f} s")
     return seconds
@@ -198,7 +198,7 @@ def _endpoint(name: str) -> Object:
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": f"{name}-endpoint", "namespace": "default"},  # the service's own route has its name
         "spec": {
             "parentRefs": [_GATEWAY],
             "hostnames": [f"{name}.bench.localhost"],
