@@ -105,9 +105,9 @@ def schedule(spec_path: Path, *, cluster: Cluster, cron: str, namespace: str, da
         InputError: the cron has not six fields, or a source is a file of this machine, which would never change.
     """
     spec = specs.load(spec_path, data_root=data_root)
-    local = [source.path for source in spec.sources if not storage.is_url(source.path)]
-    if local:
-        raise InputError(f"{spec_path}: a schedule reads its sources anew each time; {', '.join(local)} are files here")
+    files = [source.path for source in spec.sources if not storage.is_url(source.path)]
+    if files:
+        raise InputError(f"{spec_path}: a schedule reads its sources anew each time; {', '.join(files)} are files here")
     version = cluster.kfp.upload(_PIPELINE, pipeline(cluster.image))
     parameters = {"namespace": namespace, "commit": execution.commit(spec_path), "run": "", "spec": spec.dump()}
     return cluster.kfp.schedule(version, name=f"{spec.name}-{namespace}", cron=cron, parameters=parameters)
