@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,14 @@ def test_bytes_that_do_not_hold_the_tensor_are_refused(raw: bytes, declared: str
         from_raw(memoryview(raw), [1, 3], declared=declared, wanted=wanted, where="x")
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_a_tensor_without_any_extent_is_refused_whatever_the_model_wants(shape: tuple[int, ...]) -> None:
+    manifest = replace(echo("FP32"), inputs=(Signature("in", "x", "FP32", shape),))
+
+    with pytest.raises(InputError, match=r"inputs\[0\]\.shape: wanted .*, found \[\]"):
+        V2(manifest, version="echo-v1").decode(b'{"inputs":[{"name":"in","datatype":"FP32","shape":[],"data":[1]}]}')
 
 
 def request(array: Array, datatype: str, *, raw: bool) -> pb.ModelInferRequest:

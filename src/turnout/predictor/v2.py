@@ -67,6 +67,7 @@ class Tensors:
         if (
             signature is None
             or type(shape) is not list
+            or not shape
             or shape[1:] != self._shapes[name]
             or [type(extent) for extent in shape] != _WHOLE[: len(shape)]
             or not 0 <= shape[0] <= self._max_rows
