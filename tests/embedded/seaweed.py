@@ -12,6 +12,7 @@ from pathlib import Path
 
 import urllib3
 from minio import Minio
+from minio.error import MinioException
 
 from tests.embedded.running import eventually
 from turnout.embedded.supervision import ports
@@ -65,7 +66,7 @@ def serve(folder: Path) -> Iterator[ObjectStore]:
 def _has_bucket(store: ObjectStore) -> bool:
     """Make a bucket and write into it: then all parts of the server are there."""
     client = store.client(patience_s=2.0)
-    with contextlib.suppress(Exception):  # not yet up, in one of many ways
+    with contextlib.suppress(MinioException, urllib3.exceptions.HTTPError):  # not yet up, or not all of it
         if not client.bucket_exists("models"):
             client.make_bucket("models")
         client.fput_object("models", "probe", __file__)
