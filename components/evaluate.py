@@ -10,6 +10,8 @@ from components._image import IMAGE
 def evaluate(
     spec: str,
     namespace: str,
+    run: str,
+    job: str,
     models: Input[list[Model]],
     test: Input[Dataset],
     profile: Input[Artifact],
@@ -24,6 +26,8 @@ def evaluate(
     Args:
         spec: The model spec, as text.
         namespace: Where the endpoint's champion is looked up.
+        run: Id of the run that the result belongs to; empty for the id of this KFP job.
+        job: Id of this KFP job.
         models: All candidates, from train.
         test: The test part, from featurize.
         profile: What featurize suspects to be leaks, for the report.
@@ -39,9 +43,10 @@ def evaluate(
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
+    from turnout import results
     from turnout import spec as specs
     from turnout.kube import client
-    from turnout.lineage.connecting import open_books
+    from turnout.lineage import connecting
     from turnout.steps import evaluate as evaluating
     from turnout.steps import evaluate_champion, evaluate_report, leaks
 
@@ -56,7 +61,7 @@ def evaluate(
             test=Path(test.path),
             champion=champion,
             leaks=leaks.read(Path(profile.path)),
-            books=open_books,
+            books=connecting.open_books,
             namespace=namespace,
         )
     evaluating.take(found, to=Path(best.path))
@@ -67,4 +72,12 @@ def evaluate(
         metrics.log_metric(name, value)
     if found.classes:
         confusion.log_confusion_matrix([str(label) for label in found.classes], [list(row) for row in found.confusion])
+    results.leave(
+        "evaluate",
+        run=run or job,
+        artifacts_url=connecting.artifacts_url(),
+        outputs={"Output": found.decision.passed, "reason": found.decision.reason},
+        artifacts={"best": best.metadata, "metrics": found.logged()},
+        report=Path(report.path),
+    )
     return found.decision.passed

@@ -9,6 +9,8 @@ from components._image import IMAGE
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 def ingest(
     spec: str,
+    run: str,
+    job: str,
     snapshot: Output[Dataset],
     quarantine: Output[Dataset],
     plan: OutputPath(str),
@@ -19,6 +21,8 @@ def ingest(
 
     Args:
         spec: The model spec: the text of a model.yaml with absolute source paths, or addresses of the ledger.
+        run: Id of the run that the result belongs to; empty for the id of this KFP job.
+        job: Id of this KFP job.
 
     Returns:
         snapshot: Folder with table.parquet and snapshot.json (id, rows, columns, sources with their digests).
@@ -30,6 +34,7 @@ def ingest(
     """
     from pathlib import Path
 
+    from turnout import results
     from turnout import spec as specs
     from turnout.lineage import connecting
     from turnout.steps import keeping, lasting, provenance
@@ -47,4 +52,11 @@ def ingest(
     for path, said in ((plan, model_spec.plan().dump()), (code, provenance.environment().digest), (store, url)):
         Path(path).write_text(said, encoding="utf-8")
     snapshot.metadata.update(id=made.id, rows=made.rows, quarantined=made.quarantined)
+    results.leave(
+        "ingest",
+        run=run or job,
+        artifacts_url=url,
+        outputs={"Output": made.id},
+        artifacts={"snapshot": snapshot.metadata},
+    )
     return made.id

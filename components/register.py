@@ -38,6 +38,7 @@ def register(
     """
     from pathlib import Path
 
+    from turnout import results
     from turnout import spec as specs
     from turnout.kube import client, discovery
     from turnout.steps.register import Lineage
@@ -54,4 +55,10 @@ def register(
     )
     if made.mismatch:
         print(f"not reproducible: {made.mismatch}")
+    results.leave(
+        "register",
+        run=run or job,
+        artifacts_url=addresses.artifacts_url,
+        outputs={"version": made.version, "digest": made.digest, "uri": made.uri},
+    )
     return (made.version, made.digest, made.uri)

@@ -33,7 +33,7 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
         run: Id of the run, kept with the version; empty for the id of the KFP job.
     """
     job = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    read = ingest(spec=spec)
+    read = ingest(spec=spec, run=run, job=job)
     split = featurize(
         spec=read.outputs["plan"],
         snapshot=read.outputs["Output"],
@@ -47,6 +47,8 @@ def training(spec: str, namespace: str = "default", commit: str = "", run: str =
     judged = evaluate(
         spec=spec,
         namespace=namespace,
+        run=run,
+        job=job,
         models=dsl.Collected(trained.outputs["model"]),
         test=split.outputs["test"],
         profile=split.outputs["profile"],

@@ -18,6 +18,7 @@ from components.register import register
 from components.train import train
 from tests.steps.learning import numbers
 from tests.steps.objects import Objects
+from turnout import results
 from turnout.kube import client, discovery
 from turnout.kube.discovery import Addresses
 from turnout.steps import deploy as deploying
@@ -76,7 +77,7 @@ def _trained(flow: Flow) -> tuple[Dataset, Dataset, list[Model]]:
     snapshot, quarantine = flow.new(Dataset, "snapshot"), flow.new(Dataset, "quarantine")
     train_part, test_part = flow.new(Dataset, "train"), flow.new(Dataset, "test")
     said = {name: flow.folder / name for name in ("plan", "code", "store")}
-    made = ingest.python_func(flow.spec, snapshot, quarantine, *map(str, said.values()))
+    made = ingest.python_func(flow.spec, "", "job-7", snapshot, quarantine, *map(str, said.values()))
     assert made.startswith("snap-")
     plan, code, store = (file.read_text() for file in said.values())
     assert snapshot.metadata["rows"] == 240
@@ -99,6 +100,8 @@ def _evaluated(flow: Flow, test_part: Dataset, models: list[Model]) -> tuple[boo
     passed = evaluate.python_func(
         flow.spec,
         "default",
+        "",
+        "job-7",
         models,
         test_part,
         flow.new(Artifact, "profile"),
@@ -129,6 +132,19 @@ def test_tables_become_a_served_version(tmp_path: Path, kube: Objects, monkeypat
     assert annotations["turnout.dev/run"] == "job-7"
     assert annotations["turnout.dev/digest"] == digest
     assert kube.get("Turnout", "digits")["spec"]["challengers"] == ["digits-v1"]
+    store = (tmp_path / "artifacts").as_uri()
+    left = {
+        step: results.find(step, run="job-7", artifacts_url=store)
+        for step in ("ingest", "train", "evaluate", "register")
+    }
+    assert left["ingest"]["outputs"]["Output"].startswith("snap-")
+    assert left["register"]["outputs"] == {"version": version, "digest": digest, "uri": uri}
+    assert left["evaluate"]["outputs"] == {"Output": True, "reason": (tmp_path / "reason").read_text()}
+    assert left["evaluate"]["artifacts"]["best"]["metadata"] == best.metadata
+    assert left["evaluate"]["artifacts"]["metrics"]["metadata"]["accuracy"] > 0.5
+    assert left["train"] == {"outputs": {}, "artifacts": {}}
+    results.fetch_report("job-7", artifacts_url=store, to=tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_bytes() == Path(report.path).read_bytes()
 
 
 def test_a_gate_that_refuses_gives_its_reason(tmp_path: Path, kube: Objects) -> None:
@@ -148,7 +164,7 @@ def _keys(folder: Path, *, minimum: float = 0.5, rows: int = 240) -> tuple[str, 
     flow = _flow(folder, minimum=minimum)
     numbers(rows).to_csv(folder / "table.csv", index=False)
     said = [folder / name for name in ("plan", "code", "store")]
-    made = ingest.python_func(flow.spec, flow.new(Dataset, "s"), flow.new(Dataset, "q"), *map(str, said))
+    made = ingest.python_func(flow.spec, "a", "b", flow.new(Dataset, "s"), flow.new(Dataset, "q"), *map(str, said))
     return made, *(file.read_text() for file in said)
 
 

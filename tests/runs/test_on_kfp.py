@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from turnout import storage
+from turnout import results, storage
 from turnout.errors import Conflict, InputError, NotFound, SpecError, Unavailable
 from turnout.runs import on_kfp
 from turnout.runs.execution import Progress
@@ -61,32 +61,46 @@ class Server:
         return [json.loads(request.content) for request in self.asked if request.url.path == path]
 
 
-class Objects:
-    """A cluster with the InferenceServices of a namespace."""
-
-    def __init__(self, *services: dict[str, Any]) -> None:
-        self.services = services
-
-    def list(self, kind: str, *, namespace: str) -> list[dict[str, Any]]:
-        return list(self.services)
-
-
-def served(run: str) -> dict[str, Any]:
-    notes = {"turnout.dev/run": run, "turnout.dev/digest": "sha256:1", "turnout.dev/snapshot": "snap-1"}
-    return {"metadata": {"name": "rows-v1", "annotations": notes}}
+def left(store: str, run: str = "rows-1", *, passed: bool = True, version: str = "rows-v1") -> str:
+    """What the steps of a run leave, under the names that the recorded pipeline's two steps have."""
+    reason = "accuracy 0.91 against a minimum of 0.9" if passed else "accuracy 0.81 is below the minimum 0.9"
+    page = Path(storage.at(store).path, "page.html")  # type: ignore[attr-defined]
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("<p>report</p>")
+    results.leave(
+        "evaluate",
+        run=run,
+        artifacts_url=store,
+        outputs={"Output": passed, "reason": reason},
+        artifacts={"best": {"candidate": "forest", "cv_score": 0.9, "test_score": 0.91}, "metrics": {"accuracy": 0.91}},
+        report=page,
+    )
+    if passed:
+        results.leave("register", run=run, artifacts_url=store, outputs={"version": version, "digest": "sha256:1"})
+    return store
 
 
 def record(folder: Path, kfp: str) -> RunRecord:
     return RunRecord("rows-1", str(folder), "rows", "accuracy", 1, parameters={"kfp": kfp})
 
 
-def cluster(server: Server, *services: dict[str, Any], artifacts: str = "", image: str = "") -> Cluster:
-    return Cluster(Objects(*services), server.kfp, artifacts, image)  # type: ignore[arg-type]
+def cluster(server: Server, artifacts: str = "file:///nowhere") -> Cluster:
+    return Cluster(server.kfp, artifacts, "turnout-pipeline:1")
+
+
+def named(exchange: int, make: str, count: str) -> Any:
+    """A recorded answer about a run, its two steps under other names."""
+    text = json.dumps(RECORDED[exchange - 1]["response"]["body"])
+    return json.loads(
+        text.replace('"display_name": "make"', f'"display_name": "{make}"').replace(
+            '"display_name": "count"', f'"display_name": "{count}"'
+        )
+    )
 
 
 @pytest.fixture(autouse=True)
 def _steps_of_the_recorded_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_kfp, "_names", lambda: frozenset({"make", "count"}))
+    monkeypatch.setattr(on_kfp, "_names", lambda: frozenset({"make", "count", "evaluate", "register"}))
 
 
 def test_a_new_pipeline_is_uploaded_with_a_version_named_by_its_content() -> None:
@@ -158,34 +172,47 @@ def test_a_run_that_is_unknown_is_not_found() -> None:
 
 def test_a_run_is_followed_to_its_end_with_the_same_progress_as_here(tmp_path: Path) -> None:
     server, told = Server().replay(17, 18, 19, 20, 21, 22, 23), list[Progress]()
-    found = on_kfp.follow(
-        record(tmp_path, GOOD),
-        cluster=cluster(server, served("rows-1")),
-        namespace="default",
-        progress=told.append,
-        poll_s=0.0,
-    )
-    assert (found.state, [step.name for step in found.steps]) == ("Succeeded", ["make", "count"])
+    found = on_kfp.follow(record(tmp_path, GOOD), cluster=cluster(server), progress=told.append, poll_s=0.0)
+    assert [step.name for step in found.steps] == ["make", "count"]
     events = [(event.step, event.state) for event in told]
     assert events == [("make", "Running"), ("make", "Succeeded"), ("count", "Running"), ("count", "Succeeded")]
     assert told[-1].seconds == 13.0
-    assert json.loads((tmp_path / "record.json").read_bytes())["state"] == "Succeeded"
+    assert json.loads((tmp_path / "record.json").read_bytes())["finished_us"] == found.finished_us
 
 
-def test_a_run_without_a_version_was_refused_by_the_gate(tmp_path: Path) -> None:
-    found = on_kfp.follow(
-        record(tmp_path, GOOD),
-        cluster=cluster(Server().replay(23), served("another")),
-        namespace="default",
-        poll_s=0.0,
-    )
-    assert found.state == "Refused"
+def test_scores_reason_and_version_are_those_that_the_steps_left(tmp_path: Path) -> None:
+    server = Server().say("GET", f"/apis/v2beta1/runs/{GOOD}", named(23, "evaluate", "register"))
+    store = left((tmp_path / "store").as_uri())
+    found = on_kfp.follow(record(tmp_path, GOOD), cluster=cluster(server, store), poll_s=0.0)
+    assert (found.state, found.version) == ("Succeeded", "rows-v1")
+    assert found.outcome == "rows-v1 is a challenger of rows: accuracy 0.91 against a minimum of 0.9"
+    facts = found.facts()
+    assert (facts["candidate"], facts["cv_score"], facts["test_score"]) == ("forest", 0.9, 0.91)
+    assert found.report is not None
+    assert found.report.read_text() == "<p>report</p>"
+    assert json.loads((tmp_path / "record.json").read_bytes())["steps"][0]["artifacts"]["metrics"]["metadata"]
+
+
+def test_a_run_that_the_gate_stopped_says_why_in_the_gates_words(tmp_path: Path) -> None:
+    server = Server().say("GET", f"/apis/v2beta1/runs/{GOOD}", named(23, "make", "evaluate"))
+    store = left((tmp_path / "store").as_uri(), passed=False)
+    found = on_kfp.follow(record(tmp_path, GOOD), cluster=cluster(server, store), poll_s=0.0)
+    assert (found.state, found.version) == ("Refused", None)
+    assert found.outcome == "the gate stopped it: accuracy 0.81 is below the minimum 0.9"
+
+
+def test_a_run_that_left_nothing_is_no_success(tmp_path: Path) -> None:
+    store = left((tmp_path / "store").as_uri(), "another")
+    found = on_kfp.follow(record(tmp_path, GOOD), cluster=cluster(Server().replay(23), store), poll_s=0.0)
+    assert found.failure is not None
+    assert "evaluate left no result" in found.failure[1]
+    assert "turnout-pipeline:1" in found.failure[1]
 
 
 def test_a_failing_step_tells_its_own_traceback(tmp_path: Path) -> None:
     log = f"/apis/v1alpha1/runs/{BAD}/nodes/rows-dwsms-266108301/log"
     server = Server().replay(24).say("GET", log, TRACEBACK)
-    found = on_kfp.follow(record(tmp_path, BAD), cluster=cluster(server), namespace="default", poll_s=0.0)
+    found = on_kfp.follow(record(tmp_path, BAD), cluster=cluster(server), poll_s=0.0)
     assert found.failure is not None
     step, sentence, file = found.failure
     assert (step, sentence) == ("count", "ValueError: 5 rows, wanted 9")
@@ -195,7 +222,7 @@ def test_a_failing_step_tells_its_own_traceback(tmp_path: Path) -> None:
 def test_a_failing_step_whose_log_is_gone_is_named_all_the_same(tmp_path: Path) -> None:
     log = f"/apis/v1alpha1/runs/{BAD}/nodes/rows-dwsms-266108301/log"
     server = Server().replay(24).say("GET", log, {"message": "no log"}, status=404)
-    found = on_kfp.follow(record(tmp_path, BAD), cluster=cluster(server), namespace="default", poll_s=0.0)
+    found = on_kfp.follow(record(tmp_path, BAD), cluster=cluster(server), poll_s=0.0)
     assert found.failure is not None
     assert found.failure[0] == "count"
     assert "log could not be read" in found.failure[1]
@@ -204,10 +231,8 @@ def test_a_failing_step_whose_log_is_gone_is_named_all_the_same(tmp_path: Path) 
 def test_a_server_that_is_away_for_a_while_loses_no_run(tmp_path: Path) -> None:
     path = f"/apis/v2beta1/runs/{GOOD}"
     server = Server().say("GET", path, {}, status=503).replay(23)
-    found = on_kfp.follow(
-        record(tmp_path, GOOD), cluster=cluster(server, served("rows-1")), namespace="default", poll_s=0.0
-    )
-    assert found.state == "Succeeded"
+    found = on_kfp.follow(record(tmp_path, GOOD), cluster=cluster(server), poll_s=0.0)
+    assert {step.state for step in found.steps} == {"Succeeded"}
 
 
 def test_nobody_who_answers_is_said_with_the_address() -> None:

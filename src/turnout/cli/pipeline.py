@@ -78,6 +78,7 @@ def run(
 ) -> None:
     """Run the compiled training pipeline: ingest, featurize, train, evaluate, gate, register, deploy."""
     from turnout import runs as pipeline_runs
+    from turnout.runs import failures
 
     progress, gate = None if json else show_progress, not no_gate
     if engine is Engine.kfp:
@@ -92,6 +93,9 @@ def run(
         print_json(record.as_dict())
     if record.failure is not None:
         step, sentence, log = record.failure
+        if engine is Engine.kfp and log.exists():
+            # Of a step on another machine; here everybody can look into the file.
+            err.print(failures.traceback(log.read_text(encoding="utf-8", errors="replace")), markup=False, end="")
         raise Failed(f"run {record.id}: step {step} failed: {sentence}\n  its log: {log}")
     if not json:
         out.print(f"run {record.id}: {record.outcome}", soft_wrap=True)

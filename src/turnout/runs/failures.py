@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["sentence"]
+__all__ = ["sentence", "traceback"]
 
 _TRACEBACK = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*)(?:: ?(.*))?$")
@@ -29,6 +29,16 @@ def sentence(log: str) -> str:
         last = words[-1] if words else "none"
         return f"it ended without an exception (was it killed?); its last words: {last}"
     return _told(lines[start:])
+
+
+def traceback(log: str) -> str:
+    """The last traceback in a log, to its end; all of the log where there is none.
+
+    >>> traceback("reading\\nTraceback (most recent call last):\\n  File x\\nValueError: no\\n")
+    'Traceback (most recent call last):\\n  File x\\nValueError: no\\n'
+    """
+    _, found, tail = log.rpartition(_TRACEBACK)
+    return found + tail
 
 
 def _told(lines: list[str]) -> str:

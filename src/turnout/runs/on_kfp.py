@@ -2,8 +2,8 @@
 
 Only the image's name in the file is another one. Local sources go into the artifact store first, under a digest of
 their content: steps in Pods can read nothing of this machine, and a key that names content is never stale. The server
-tells states and times of tasks; what came out of them is read where the steps leave it: versions in the
-InferenceService that `deploy` made, why a step failed in its log.
+tells states and times of tasks; what came out of them is read where the steps leave it (`turnout.results`), and
+why one failed in its log.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from typing import Any
 
 import yaml
 
-from turnout import settings, storage
+from turnout import results, settings, storage
 from turnout import spec as specs
 from turnout.errors import InputError, TurnoutError, Unavailable
-from turnout.kube import client, discovery, inferenceservices
-from turnout.kube.client import Kube
+from turnout.kube import client, discovery
 from turnout.runs import execution, failures, records
 from turnout.runs.execution import Progress
 from turnout.runs.kfp_api import ENDED, Kfp
@@ -44,7 +43,6 @@ _POLL_S = 2.0
 class Cluster:
     """What a run on a cluster needs."""
 
-    kube: Kube
     kfp: Kfp
     artifacts_url: str
     image: str
@@ -63,7 +61,7 @@ def connect() -> Cluster:
         raise Unavailable(
             f"the cluster at {kube.server} names no Kubeflow Pipelines (ConfigMap {discovery.CONFIG_MAP}, kfpUrl)"
         )
-    return Cluster(kube, Kfp(addresses.kfp_url), addresses.artifacts_url, addresses.pipeline_image)
+    return Cluster(Kfp(addresses.kfp_url), addresses.artifacts_url, addresses.pipeline_image)
 
 
 def execute(
@@ -92,7 +90,7 @@ def execute(
         records.write(record)
         run = cluster.kfp.start(version, name=record.id, parameters={**parameters, "spec": spec.dump()})
         record = replace(record, parameters={**parameters, "kfp": run})
-        record = follow(record, cluster=cluster, namespace=namespace, progress=progress)
+        record = follow(record, cluster=cluster, progress=progress)
     finally:
         os.close(lock)
     return record
@@ -125,7 +123,6 @@ def follow(
     record: RunRecord,
     *,
     cluster: Cluster,
-    namespace: str,
     progress: Callable[[Progress], None] | None = None,
     poll_s: float = _POLL_S,
 ) -> RunRecord:
@@ -142,7 +139,7 @@ def follow(
         if found.get("state") in ENDED:
             break
         time.sleep(poll_s)
-    record = _ended(record, found, cluster=cluster, namespace=namespace)
+    record = _ended(record, found, cluster)
     records.write(record)
     return record
 
@@ -236,37 +233,31 @@ def _us(text: str | None) -> int | None:
     return int(datetime.fromisoformat(text).timestamp() * 1_000_000)
 
 
-def _ended(record: RunRecord, found: Mapping[str, Any], *, cluster: Cluster, namespace: str) -> RunRecord:
+def _ended(record: RunRecord, found: Mapping[str, Any], cluster: Cluster) -> RunRecord:
     record = replace(record, finished_us=_us(found.get("finished_at")) or time.time_ns() // 1_000)
+    record = _with_results(record, cluster.artifacts_url)
     if found.get("state") != "SUCCEEDED":
         return _failed(record, found, cluster.kfp)
-    version = _version(record.id, cluster.kube, namespace)
-    steps = [replace(step, outputs=_outputs(step.task, version)) for step in record.steps]
-    return replace(record, state=SUCCEEDED if version else REFUSED, steps=tuple(steps))
+    if record.report is None:
+        error = (
+            f"evaluate left no result in {cluster.artifacts_url}/runs/{record.id}: is the image {cluster.image} older?"
+        )
+        return replace(record, state=FAILED, error=error)
+    return replace(record, state=REFUSED if record.refused else SUCCEEDED)
 
 
-def _version(run: str, kube: Kube, namespace: str) -> Mapping[str, str]:
-    """What this run served, from the InferenceService that names it; nothing when the gate stopped it."""
-    for service in kube.list("InferenceService", namespace=namespace):
-        notes = service["metadata"].get("annotations") or {}
-        if notes.get(inferenceservices.RUN) == run:
-            return {
-                "version": service["metadata"]["name"],
-                "digest": notes.get(inferenceservices.DIGEST, ""),
-                "snapshot": notes.get(inferenceservices.SNAPSHOT, ""),
-            }
-    return {}
-
-
-def _outputs(task: str, version: Mapping[str, str]) -> dict[str, Any]:
-    """In the places where a local run has them."""
-    if task == "register":
-        return {"version": version.get("version", ""), "digest": version.get("digest", "")}
-    if task == "ingest":
-        return {"Output": version.get("snapshot", "")}
-    if task == "evaluate":
-        return {"Output": bool(version), "reason": "" if version else "see the report of the evaluation"}
-    return {}
+def _with_results(record: RunRecord, artifacts_url: str) -> RunRecord:
+    """Outputs and artifacts as the steps left them, in the places where a run on this machine has them."""
+    steps = []
+    for step in record.steps:
+        left = results.find(step.task, run=record.id, artifacts_url=artifacts_url)
+        if "report" in left["artifacts"]:
+            page = Path(record.folder, "artifacts", "report.html")
+            page.parent.mkdir(exist_ok=True)
+            results.fetch_report(record.id, artifacts_url=artifacts_url, to=page)
+            left["artifacts"]["report"]["uri"] = str(page)
+        steps.append(replace(step, outputs=left["outputs"], artifacts=left["artifacts"]))
+    return replace(record, steps=tuple(steps))
 
 
 def _failed(record: RunRecord, found: Mapping[str, Any], kfp: Kfp) -> RunRecord:
