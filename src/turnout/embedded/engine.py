@@ -49,6 +49,8 @@ _log = logging.getLogger(__name__)
 ENGINE = "engine"
 
 _FIRST_LOOK_S = 10.0
+# These two look at everything at each change; what changes together is one look.
+_GATHER_ROUTES_S, _GATHER_GARBAGE_S = 0.01, 0.1
 _DRAIN_S, _DRAIN_POLL_S = 60.0, 0.02  # as long as a route lets a request take, unless it says otherwise
 _STOP_S = 35.0  # a pod's grace is thirty seconds
 _LONGEST_ACCESS_LOG = 128 * 1024 * 1024
@@ -148,12 +150,12 @@ class Engine:
             environment=system.environment_of_pods(home, settings),
             is_served=self._route_table.is_served,
         )
-        self._routes = Loop(self._route_table, name="routes")
+        self._routes = Loop(self._route_table, name="routes", gather_s=_GATHER_ROUTES_S)
         self._pods = Loop(self._pod_reconciler, name="pods")
         self._deployments = Loop(DeploymentReconciler(self._store), name="deployments")
         services = InferenceServiceReconciler(self._store, domain=settings.domain)
         self._services = Loop(services, name="inferenceservices", failed=services.note_failure)
-        garbage = Loop(GarbageReconciler(self._store), name="garbage")
+        garbage = Loop(GarbageReconciler(self._store), name="garbage", gather_s=_GATHER_GARBAGE_S)
         authority = (home.tls / "ca.crt").read_text(encoding="ascii")
         namespaces = Loop(NamespaceReconciler(self._store, authority=authority), name="namespaces")
         self._loops = (self._pods, self._deployments, self._services, self._routes, garbage, namespaces)

@@ -38,12 +38,20 @@ class Reconciler(Protocol):
 
 
 class Loop:
-    """Runs a reconciler in a thread of its own."""
+    """Runs a reconciler in a thread of its own.
+
+    `gather_s` is how long a look waits for further changes: for a reconciler that looks at everything each time.
+    """
 
     def __init__(
-        self, reconciler: Reconciler, *, name: str, failed: Callable[[Key, Exception], None] = lambda key, error: None
+        self,
+        reconciler: Reconciler,
+        *,
+        name: str,
+        failed: Callable[[Key, Exception], None] = lambda key, error: None,
+        gather_s: float = 0.0,
     ) -> None:
-        self._reconciler, self._failed = reconciler, failed
+        self._reconciler, self._failed, self._gather_s = reconciler, failed, gather_s
         self._condition = threading.Condition()
         self._due: dict[Key, float] = {}
         self._queue: list[tuple[float, Key]] = []
@@ -79,7 +87,8 @@ class Loop:
 
     def notice(self, changed: Iterable[Key]) -> None:
         """Objects have changed."""
-        self.enqueue(*(key for change in changed for key in self._reconciler.affected(change)))
+        affected = (key for change in changed for key in self._reconciler.affected(change))
+        self.enqueue(*affected, after_s=self._gather_s)
 
     def wait_first_look(self, timeout_s: float) -> bool:
         """Wait until everything that was there at the start was looked at; whether that came true in time."""

@@ -13,7 +13,7 @@ import orjson
 
 from turnout.embedded import objects
 
-__all__ = ["COMPACT_EVERY", "Key", "Transaction", "changes", "compact", "connect", "counter", "find", "key_of"]
+__all__ = ["COMPACT_EVERY", "Key", "Transaction", "changes", "compact", "connect", "counter", "find", "key_of", "texts"]
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]  # kind, namespace ("" without one), name
@@ -61,6 +61,16 @@ def find(db: sqlite3.Connection, key: Key) -> Object | None:
     row = db.execute("SELECT json FROM objects WHERE kind = ? AND namespace = ? AND name = ?", key).fetchone()
     found: Object | None = orjson.loads(row[0]) if row else None
     return found
+
+
+def texts(db: sqlite3.Connection, kind: str, namespace: str | None, prefix: str = "") -> list[bytes]:
+    """The JSON of each object of a kind, in one namespace or in all, whose name begins with `prefix`, in order."""
+    rows = db.execute(
+        "SELECT json FROM objects WHERE kind = ? AND (? IS NULL OR namespace = ?) AND substr(name, 1, ?) = ?"
+        " ORDER BY namespace, name",
+        (kind, namespace, namespace, len(prefix), prefix),
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def changes(db: sqlite3.Connection, kind: str, namespace: str | None, *, after: int, limit: int) -> list[Row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,10 +151,21 @@ class Store:
         with self._read_lock:
             return _found(key, sql.find(self._reader, key))
 
-    def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> _Objects:
-        """All objects of a kind, in one namespace or in all, that carry all of `labels`."""
+    def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> _Objects:
+        """All objects of a kind, in one namespace or in all, that carry all of `labels` and are named `prefix`..."""
         wanted = (labels or {}).items()
-        found = self.snapshot(kind, namespace).objects
+        with self._read_lock:
+            texts = sql.texts(self._reader, kind, namespace, prefix)
+        # A text without the labels' own text cannot carry them: most objects need not be decoded.
+        marks = [orjson.dumps({label: value})[1:-1] for label, value in wanted]
+        found = [orjson.loads(text) for text in texts if all(mark in text for mark in marks)]
         return [obj for obj in found if wanted <= (obj["metadata"].get("labels") or {}).items()]
 
     def snapshot(self, kind: str, namespace: str | None = None, *, at: int | None = None) -> Snapshot:
@@ -165,12 +176,9 @@ class Store:
         """
         with self._reading() as db:
             current = sql.counter(db, "resource_version")
-            rows = db.execute(
-                "SELECT json FROM objects WHERE kind = ? AND (? IS NULL OR namespace = ?) ORDER BY namespace, name",
-                (kind, namespace, namespace),
-            ).fetchall()
+            texts = sql.texts(db, kind, namespace)
             undone = [] if at is None or at >= current else _events(db, kind, namespace, after=at)
-        found = [orjson.loads(row[0]) for row in rows]
+        found = [orjson.loads(text) for text in texts]
         if at is None or at >= current:
             return Snapshot(objects=found, resource_version=current)
         return Snapshot(objects=_undo(found, undone), resource_version=at)
@@ -210,6 +218,16 @@ class Store:
         """The uids of all objects."""
         with self._read_lock:
             return {row[0] for row in self._reader.execute("SELECT uid FROM objects")}
+
+    def versions(self, kinds: Collection[str]) -> dict[Key, int]:
+        """The resourceVersion of every object of these kinds."""
+        with self._read_lock:
+            rows = self._reader.execute(
+                "SELECT kind, namespace, name, resource_version FROM objects"
+                " WHERE kind IN (SELECT value FROM json_each(?))",
+                (orjson.dumps([*kinds]).decode(),),
+            ).fetchall()
+        return {(row[0], row[1], row[2]): row[3] for row in rows}
 
     def keys(self, namespace: str) -> _Keys:
         """Everything in one namespace."""

@@ -13,7 +13,9 @@ from turnout.predictor.prediction_log import PredictionLog
 __all__ = ["PULSE_S", "Shipper"]
 
 PULSE_S = 0.2  # how often segments are sealed and shipped: a record is at the ledger two pulses later
-_HEARTBEAT_S = 0.4  # the ledger expects one at least every half second
+# Evidence waits for the slowest log of its endpoint, so one in use beats often; a hundred idle ones beside each other
+# would keep the ledger busy with that.
+_HEARTBEAT_S, _IDLE_HEARTBEAT_S, _IN_USE_S = 0.4, 1.0, 10.0
 _LONGEST_WAIT_S = 5.0
 
 _log = logging.getLogger("turnout.predictor.shipper")
@@ -29,7 +31,7 @@ class Shipper(threading.Thread):
         self._outbox = outbox
         self._stopping = threading.Event()
         self._wait_s = 0.0  # the first beat is at once: the ledger should know this log before its first record
-        self._last_beat_s = 0.0
+        self._last_beat_s = self._last_shipped_s = 0.0
 
     def run(self) -> None:
         """Until `finish`: wait, ship, say how far it got."""
@@ -67,7 +69,10 @@ class Shipper(threading.Thread):
         watermark_us = self._prediction_log.sealed_until_us
         shipped = self._outbox.ship(until_us=watermark_us)
         now_s = time.monotonic()
-        if shipped or final or now_s - self._last_beat_s >= _HEARTBEAT_S - PULSE_S / 2:
+        if shipped:
+            self._last_shipped_s = now_s
+        pause_s = _HEARTBEAT_S if now_s - self._last_shipped_s < _IN_USE_S else _IDLE_HEARTBEAT_S
+        if shipped or final or now_s - self._last_beat_s >= pause_s - PULSE_S / 2:
             self._outbox.heartbeat(watermark_us=watermark_us, final=final)
             self._last_beat_s = now_s
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,9 +86,10 @@ def table(routes: Sequence[Resolved]) -> dict[str, list[envoy.Rule]]:
 
 def overlaps(routes: Sequence[Resolved]) -> dict[tuple[str, str], list[str]]:
     """For each route that wants requests which another one wants too: the others, as namespace/name."""
+    claimed = Counter(host for resolved in routes for host in resolved.hosts)
     wanted: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for resolved in routes:
-        for host in resolved.hosts:
+        for host in (host for host in resolved.hosts if claimed[host] > 1):
             for rule in resolved.rules:
                 wanted.setdefault((host, matching.same_requests(rule.match)), set()).add(resolved.key)
     found: dict[tuple[str, str], set[str]] = {}

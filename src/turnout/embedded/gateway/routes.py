@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from turnout.embedded.gateway import attaching, conditions, envoy, policies, resolving, xds
@@ -34,6 +35,21 @@ _KINDS = frozenset({"HTTPRoute", "Service", "Pod", "Gateway", "Namespace", _POLI
 _RETRY_S = 0.05
 
 _Identity = tuple[str, int]  # uid and generation: one text of a route
+_Written = tuple[Key, int, int]  # its resourceVersion before and after
+_Label = tuple[str, str, str]  # namespace, key, value
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Everything that the route table is made of, by its versions."""
+
+    versions: Mapping[Key, int]
+    processes: frozenset[tuple[str, int, int, str]]
+
+    def after(self, written: Iterable[_Written | None]) -> _Seen:
+        """With these writes, each from one version to the next; one that came upon another version is not known."""
+        known = {key: new for key, old, new in filter(None, written) if self.versions.get(key) == old}
+        return replace(self, versions={**self.versions, **known})
 
 
 class RouteReconciler:
@@ -45,6 +61,7 @@ class RouteReconciler:
         self._taken: set[_Identity] = set()
         self._refused: dict[_Identity, str] = {}
         self._envoy_pid = 0
+        self._settled: _Seen | None = None
 
     def keys(self) -> list[Key]:
         """The one key."""
@@ -60,6 +77,9 @@ class RouteReconciler:
 
     def reconcile(self, key: Key) -> float | None:
         """Publish, then report; again soon when Envoy has not answered."""
+        seen = self._seen()
+        if seen == self._settled:
+            return None  # what changed was what this reconciler has reported itself
         world = self._world()
         routes = self._store.list("HTTPRoute")
         found = [(route, attaching.parents(route, world)) for route in routes]
@@ -69,17 +89,21 @@ class RouteReconciler:
         if not runs and self._is_running():
             return _RETRY_S  # it is slow; nothing is reported that it has not taken
         overlapping = resolving.overlaps(taken)
-        for entry in resolved:
-            self._report(entry, overlapping=overlapping.get(entry.key, []))
-        for policy in world.policies:
-            self._report_policy(policy, world, routes)
+        written = [self._report(entry, overlapping=overlapping.get(entry.key, [])) for entry in resolved]
+        written += [self._report_policy(policy, world, routes) for policy in world.policies]
+        self._settled = seen.after(written) if runs else None
         return None if runs else _RETRY_S
 
     # What there is
 
+    def _seen(self) -> _Seen:
+        states = self._supervisor.states()
+        processes = frozenset((state.name, state.pid, state.port, state.phase) for state in states)
+        return _Seen(versions=self._store.versions(_KINDS), processes=processes)
+
     def _world(self) -> World:
         services = {_key(service): service for service in self._store.list("Service")}
-        ready = [pod for pod in self._store.list("Pod") if rollouts.is_pod_ready(pod)]
+        ready = _by_label(pod for pod in self._store.list("Pod") if rollouts.is_pod_ready(pod))
         return World(
             gateways={_key(gateway): gateway for gateway in self._store.list("Gateway")},
             services=services,
@@ -96,18 +120,13 @@ class RouteReconciler:
             },
         )
 
-    def _endpoints(self, service: Object, ready: Sequence[Object]) -> frozenset[int]:
+    def _endpoints(self, service: Object, ready: Mapping[_Label, set[str]]) -> frozenset[int]:
         """The ports behind a Service: of its pods, or of the system process that it names."""
         namespace, spec = service["metadata"]["namespace"], service["spec"]
         if process := (service["metadata"].get("annotations") or {}).get(PROCESS):
             return self._ports([process])
-        if not (selector := (spec.get("selector") or {}).items()):
-            return frozenset()
-        chosen = [
-            pod["metadata"]["name"]
-            for pod in ready
-            if pod["metadata"]["namespace"] == namespace and selector <= (pod["metadata"].get("labels") or {}).items()
-        ]
+        carrying = [ready.get((namespace, *label), set()) for label in (spec.get("selector") or {}).items()]
+        chosen = set.intersection(*carrying) if carrying else set()
         return self._ports([pods.process_of(namespace, name) for name in chosen])
 
     def _ports(self, processes: Sequence[str]) -> frozenset[int]:
@@ -161,37 +180,54 @@ class RouteReconciler:
                 self._publisher.forget()
             self._envoy_pid = pid
 
-    def _report(self, entry: Resolved, *, overlapping: Sequence[str]) -> None:
+    def _report(self, entry: Resolved, *, overlapping: Sequence[str]) -> _Written | None:
         refused = self._refused.get(_identity(entry), "")
         found = [
             (parent.reference, conditions.conditions(entry, parent, overlapping=overlapping, refused=refused))
             for parent in entry.parents
         ]
-        self._write("HTTPRoute", entry.route, conditions.with_parents(entry.route, found))
+        return self._write("HTTPRoute", entry.route, conditions.with_parents(entry.route, found))
 
-    def _report_policy(self, policy: Object, world: World, routes: Sequence[Object]) -> None:
+    def _report_policy(self, policy: Object, world: World, routes: Sequence[Object]) -> _Written | None:
         found = policies.conditions(policy, world, routes)
         if not found and not policy.get("status"):
-            return  # it reaches nothing, and nobody has anything to say of it
-        self._write(_POLICY, policy, conditions.with_ancestors(policy, found))
+            return None  # it reaches nothing, and nobody has anything to say of it
+        return self._write(_POLICY, policy, conditions.with_ancestors(policy, found))
 
-    def _write(self, kind: str, seen: Object, wanted: Object) -> None:
+    def _write(self, kind: str, seen: Object, wanted: Object) -> _Written | None:
         """Write the status of what was seen; if it has changed since, the next look will."""
         if wanted == seen:
-            return
-        metadata = seen["metadata"]
+            return None
+        metadata, found = seen["metadata"], seen
 
         def change(current: Object) -> Object:
+            nonlocal found
+            found = current
             is_same = current["metadata"]["generation"] == metadata["generation"]
             return {**current, "status": wanted["status"]} if is_same else current
 
         with contextlib.suppress(NotFound):
-            self._store.mutate(kind, metadata["name"], metadata["namespace"], change, status=True)
+            written = self._store.mutate(kind, metadata["name"], metadata["namespace"], change, status=True)
+            return (kind, *_key(seen)), _version(found), _version(written)
+        return None
 
 
 def _identity(entry: Resolved) -> _Identity:
     metadata = entry.route["metadata"]
     return (metadata["uid"], metadata["generation"])
+
+
+def _by_label(found: Iterable[Object]) -> dict[_Label, set[str]]:
+    """The names of the pods that carry a label."""
+    names: dict[_Label, set[str]] = {}
+    for metadata in (pod["metadata"] for pod in found):
+        for label in (metadata.get("labels") or {}).items():
+            names.setdefault((metadata["namespace"], *label), set()).add(metadata["name"])
+    return names
+
+
+def _version(obj: Object) -> int:
+    return int(obj["metadata"]["resourceVersion"])
 
 
 def _key(obj: Object) -> tuple[str, str]:

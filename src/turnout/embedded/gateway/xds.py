@@ -46,9 +46,16 @@ class Configuration:
     @classmethod
     def of(cls, hosts: Mapping[str, Sequence[envoy.Rule]], *, listening: Mapping[str, frozenset[int]]) -> Configuration:
         """The clusters of all Services, and those that rules with a hash need beside them."""
-        named = {backend.cluster for rules in hosts.values() for rule in rules for backend in rule.backends}
+        named = cls(hosts=hosts).named
         hashed = {envoy.hashed(name): found for name, found in listening.items() if envoy.hashed(name) in named}
         return cls(hosts=hosts, clusters={**listening, **hashed})
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The clusters that requests may go to."""
+        rules = [rule for found in self.hosts.values() for rule in found]
+        answering = {backend.cluster for rule in rules for backend in rule.backends}
+        return frozenset(answering | {mirror.cluster for rule in rules for mirror in rule.mirrors})
 
     @property
     def listening(self) -> frozenset[int]:
@@ -98,6 +105,7 @@ class Publisher:
         self._acknowledged: dict[str, str] = {}
         # An adopted Envoy may have refused things long ago.
         self._refusals = {name: count for name, count in (self.admin.versions() or {}).items() if _counts(name)}
+        self._in_use = self._found_in_use()  # the clusters that Envoy has stay until no route names them
         (folder / "endpoints").mkdir(parents=True, exist_ok=True)
 
     def forget(self) -> None:
@@ -111,26 +119,38 @@ class Publisher:
         Raises:
             Rejected: Envoy keeps the last good one.
         """
-        names = sorted(wanted.clusters)
-        for name in names:
-            self._put(_endpoints_file(name), [envoy.endpoints(name, sorted(wanted.clusters[name]))])
-        kept = sorted({*names, *self._clusters_in_use()})
-        self._put("clusters.json", self._clusters(kept))
+        names, named, known = sorted(wanted.clusters), wanted.named, set(self._in_use)
+        # A cluster that no route will name keeps its endpoints until Envoy has the routes: requests may be under way.
+        leaving = [name for name in names if name in known and name not in named]
+        staying = [name for name in names if name not in known or name in named]
+        self._put_endpoints(staying, wanted)
+        kept = sorted({*names, *known})
+        self._put_clusters(kept)
         runs = self._confirm("clusters.json", "cluster_manager.cds")
-        runs &= all(self._confirm(_endpoints_file(name), f"cluster.{name}") for name in names)
+        runs &= self._confirm_endpoints(staying)
         self._put("routes.json", [envoy.route_table(wanted.hosts)])
         runs &= self._confirm("routes.json", "http.gateway.rds.gateway")
+        self._put_endpoints(leaving, wanted)
+        runs &= self._confirm_endpoints(leaving)
         if kept != names:
-            self._put("clusters.json", self._clusters(names))
+            self._put_clusters(names)
             runs &= self._confirm("clusters.json", "cluster_manager.cds")
             self._remove_endpoints(set(kept) - set(names))
         return runs
 
-    def _clusters(self, names: Sequence[str]) -> list[Object]:
-        return [envoy.cluster(name, self._folder / _endpoints_file(name)) for name in names]
+    def _put_endpoints(self, names: Sequence[str], wanted: Configuration) -> None:
+        for name in names:
+            self._put(_endpoints_file(name), [envoy.endpoints(name, sorted(wanted.clusters[name]))])
 
-    def _clusters_in_use(self) -> list[str]:
-        """The clusters that Envoy has: they stay until no route names them."""
+    def _confirm_endpoints(self, names: Sequence[str]) -> bool:
+        return all(self._confirm(_endpoints_file(name), f"cluster.{name}") for name in names)
+
+    def _put_clusters(self, names: Sequence[str]) -> None:
+        self._put("clusters.json", [envoy.cluster(name, self._folder / _endpoints_file(name)) for name in names])
+        self._in_use = names
+
+    def _found_in_use(self) -> Sequence[str]:
+        """The clusters that an earlier engine's Envoy has."""
         path = self._folder / "clusters.json"
         if not path.exists():
             return []

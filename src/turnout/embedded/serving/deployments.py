@@ -78,9 +78,8 @@ class DeploymentReconciler:
         return None
 
     def _pods(self, namespace: str, deployment: str) -> list[Object]:
-        return [
-            pod for pod in self._store.list("Pod", namespace) if deployment_of(pod["metadata"]["name"]) == deployment
-        ]
+        pods = self._store.list("Pod", namespace, prefix=f"{deployment}-")
+        return [pod for pod in pods if deployment_of(pod["metadata"]["name"]) == deployment]
 
     def _create(self, deployment: Object, template_hash: str, arguments: list[str]) -> None:
         template = deployment["spec"]["template"]
