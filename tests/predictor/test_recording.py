@@ -94,7 +94,8 @@ def test_heartbeats_come_twice_a_second_in_use_and_every_second_else(
     at_most_us: int,
 ) -> None:
     served = launch(iris, environment=recording(tmp_path / "log", ledger, token_file))
-    eventually(lambda ids=answers(served, answered): ledger.events.keys() >= set(ids))
+    ids = set(answers(served, answered))
+    eventually(lambda: ledger.events.keys() >= ids)
     begun = len(ledger.posts)
     eventually(lambda: len(ledger.posts) >= begun + 4)
 

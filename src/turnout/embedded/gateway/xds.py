@@ -54,7 +54,7 @@ class Configuration:
     def named(self) -> frozenset[str]:
         """The clusters that requests may go to."""
         rules = [rule for found in self.hosts.values() for rule in found]
-        answering = {backend.cluster for rule in rules for backend in rule.backends}
+        answering = {backend.cluster for rule in rules for backend in rule.backends if backend.cluster}
         return frozenset(answering | {mirror.cluster for rule in rules for mirror in rule.mirrors})
 
     @property
