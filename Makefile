@@ -97,7 +97,7 @@ restore: $(READY) ## The reverse of backup
 cluster-demo: $(READY) ## Tell the whole story on the cluster of KUBECONFIG (PIPELINES=local|kfp, KEEP=1)
 	$(BIN)/python -m cluster demo $(if $(PIPELINES),--pipelines $(PIPELINES)) $(if $(KEEP),--keep)
 
-bench-engine: $(READY) ## A hundred versions on one engine; table, bench/out/engine.json (6 minutes)
+bench-engine: $(READY) ## A hundred versions on one engine; table, bench/out/engine.json (a minute)
 	$(BIN)/python -m bench.engine
 
 bench-decision: $(READY) ## Hold the decision against its bars (about 45 minutes); table, bench/out/decision.json

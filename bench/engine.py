@@ -1,6 +1,6 @@
 """The embedded engine: its own start and size, and a hundred versions behind a hundred endpoints.
 
-Run: `python -m bench.engine` (about six minutes on two idle cores, and 5 GB of memory).
+Run: `python -m bench.engine` (about a minute on two idle cores, and 5 GB of memory).
 """
 
 from __future__ import annotations
