@@ -12,7 +12,7 @@ from cluster.tools import Problem, apply, apply_text, exists, kubectl, output, r
 from turnout import storage
 from turnout.kube import client, discovery
 
-__all__ = ["deploy"]
+__all__ = ["deploy", "upload_samples"]
 
 _ROOT = Path(__file__).parent.parent
 _NEEDED = {
@@ -49,10 +49,10 @@ def deploy(overlay: str = "", *, models: tuple[str, ...] = ("default",)) -> None
         secrets.copy("turnout-s3", _KFP)
     _wait()
     if chosen != "production":
-        _samples()
+        upload_samples()
 
 
-def _samples() -> None:
+def upload_samples() -> None:
     """What kserve/samples/ serves, into the bucket, by the way that every client takes."""
     kube = client.connect()
     os.environ.update(discovery.object_store(kube))

@@ -25,7 +25,7 @@ def cluster(stand_ins: StandIns) -> StandIns:
 
 @pytest.fixture(autouse=True)
 def _no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploying, "_samples", lambda: None)
+    monkeypatch.setattr(deploying, "upload_samples", lambda: None)
 
 
 def test_a_kind_cluster_is_deployed_without_a_question(cluster: StandIns) -> None:
