@@ -113,9 +113,14 @@ class FakeKube:
 
     @property
     def weights(self) -> dict[str, int]:
-        return {
-            b["name"].removesuffix("-predictor"): b["weight"] for b in self.route["spec"]["rules"][0]["backendRefs"]
-        }
+        """Of those who get requests."""
+        return {version: weight for version, weight in self.seats if weight}
+
+    @property
+    def seats(self) -> list[tuple[str, int]]:
+        """All backends of the route."""
+        backends = self.route["spec"]["rules"][0]["backendRefs"]
+        return [(b["name"].removesuffix("-predictor"), b["weight"]) for b in backends]
 
     def world(self, *, now_us: int) -> World:
         objects = self.objects.items()

@@ -204,6 +204,7 @@ def test_retired_versions_beyond_keep_are_deleted_once_nothing_routes_to_them() 
     stage.play({"digits-v1": 0.96, "digits-v2": 0.6}, until="rollback")
     assert stage.kube.deleted == []
     stage.tick(seconds=11)
+    stage.tick()
     assert stage.kube.deleted == ["digits-v2"]
 
 
@@ -449,6 +450,7 @@ def test_a_deleted_challenger_leaves_the_route_before_it_goes() -> None:
     metadata = _delete(stage, "digits-v2")
     stage.tick()
     assert stage.kube.weights == {"digits-v1": 100}
+    stage.tick()
     assert metadata["finalizers"]  # the route that was seen still named it
     stage.tick()
     assert metadata["finalizers"] == []
@@ -543,3 +545,16 @@ def test_requests_that_found_no_endpoint_although_all_have_some_are_an_alarm() -
     stage.tick()
     assert stage.condition("EvidenceValid")["reason"] == "UnrecordedProbability"
     assert stage.ledger.actions == ["adopt", "start"]
+
+
+def test_the_new_champion_keeps_its_seat_and_the_next_challenger_takes_the_old_ones() -> None:
+    stage = Stage("digits-v1", "digits-v2", policy={"keep": 1})
+    stage.play({"digits-v1": 0.6, "digits-v2": 0.97}, until="baked")
+    stage.tick()
+    assert stage.kube.seats == [("digits-v1", 0), ("digits-v2", 100)]
+    stage.kube.versions["digits-v3"] = inferenceservice("digits-v3")
+    stage.turnout["spec"]["challengers"] = ["digits-v3"]
+    stage.tick()
+    stage.tick()
+    assert stage.kube.seats == [("digits-v3", 5), ("digits-v2", 95)]
+    assert "restore" not in stage.ledger.actions

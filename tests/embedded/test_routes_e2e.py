@@ -53,6 +53,24 @@ def test_weights_change_within_a_tenth_of_a_second_without_a_failed_request(colo
     assert load.count(200) == load.total, load.answers
 
 
+def test_seats_without_requests_cost_none(colours: Running) -> None:
+    """As a rollout leaves them: a newcomer takes the seat of one who rested, and a version may have two seats."""
+
+    def route(*seats: tuple[str, int]) -> dict[str, Any]:
+        return http_route("seats", "seats.test", {"backendRefs": [backend(name, weight) for name, weight in seats]})
+
+    colours.apply(route(("blue", 0), ("red", 100)))
+    _answers_from(colours, "seats.test", {"red"})
+    with colours.load("seats.test") as load:
+        for seats in ((("red", 0), ("red", 100)), (("blue", 20), ("red", 80)), (("blue", 100), ("red", 0))):
+            colours.apply(route(*seats))
+            load.wait_more(60)
+        _answers_from(colours, "seats.test", {"blue"})
+        colours.apply(route(("blue", 100)))
+        load.wait_more(60)
+    assert load.count(200) == load.total, load.answers
+
+
 def test_a_policy_keeps_each_user_at_one_version_and_a_rising_share_only_moves_users_towards_it(
     colours: Running,
 ) -> None:

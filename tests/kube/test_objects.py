@@ -15,7 +15,7 @@ def managed(**weights: int) -> ManagedRoute:
         uid="u",
         host="digits.localhost",
         rev="k3x9",
-        weights={name.replace("_", "-"): weight for name, weight in weights.items()},
+        seats=[(name.replace("_", "-"), weight) for name, weight in weights.items()],
         forced=("digits-v1", "digits-v2"),
     )
 

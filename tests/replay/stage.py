@@ -243,7 +243,9 @@ class Stage:
     @property
     def weights(self) -> dict[str, int]:
         backends = self.route["spec"]["rules"][0]["backendRefs"]
-        return {backend["name"].removesuffix("-predictor"): backend["weight"] for backend in backends}
+        return {
+            backend["name"].removesuffix("-predictor"): backend["weight"] for backend in backends if backend["weight"]
+        }
 
 
 def constant(first: float, second: float | None) -> Right:

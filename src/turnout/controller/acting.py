@@ -149,17 +149,21 @@ def act(turn: Turn, world: World, kube: Kube) -> bool:
 
 
 def _route(turn: Turn, world: World) -> dict[str, Any]:
+    rollout = turn.rollout
+    seats = httproutes.seats(
+        rollout.weights, found=world.route(turn), resting=_resting(turn, world), ordered=bool(rollout.sticky)
+    )
     return httproutes.build(
         httproutes.ManagedRoute(
             turnout=turn.name,
             namespace=turn.namespace,
             uid=turn.turnout["metadata"]["uid"],
             host=turn.host,
-            rev=turn.rollout.rev,
-            weights=turn.rollout.weights,
-            forced=turn.rollout.served if turn.spec.policy.forced_routing else (),
+            rev=rollout.rev,
+            seats=seats,
+            forced=rollout.served if turn.spec.policy.forced_routing else (),
             shadows=guarding.mirrored(turn, world),
-            sticky=turn.rollout.sticky,
+            sticky=rollout.sticky,
         )
     )
 
@@ -170,9 +174,12 @@ def _rev(route: Mapping[str, Any]) -> str:
 
 def _assigns(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     """Whether both deal out requests alike: the same backends, weights and stamps for the same requests."""
-    rules = found["spec"].get("rules") or [{}]
-    main = wanted["spec"]["rules"][0]
-    return all(_holds(main[name], rules[0].get(name)) for name in ("matches", "backendRefs"))
+    main, other = wanted["spec"]["rules"][0], (found["spec"].get("rules") or [{}])[0]
+    return _holds(main["matches"], other.get("matches")) and _holds(_weighty(main), _weighty(other))
+
+
+def _weighty(rule: Mapping[str, Any]) -> list[Any]:
+    return [backend for backend in rule.get("backendRefs") or () if backend.get("weight", 1)]
 
 
 def _holds(wanted: Any, found: Any) -> bool:
@@ -185,12 +192,25 @@ def _holds(wanted: Any, found: Any) -> bool:
     return bool(wanted == found)
 
 
-def _delete_retired(turn: Turn, world: World, kube: Kube) -> None:
-    """Keep the newest `keep` retired versions warm; nobody routes to the others any more."""
+def _resting(turn: Turn, world: World) -> frozenset[str]:
+    """Retired versions that may stay in the route without requests: those that are there and stay there."""
+    surplus, retired = _surplus(turn, world), {version for version, _ in turn.rollout.retired}
+    present = {v for v in retired if (turn.namespace, v) in world.versions}
+    leaving = {v for v in present if world.versions[turn.namespace, v]["metadata"].get("deletionTimestamp")}
+    return frozenset(present - leaving - surplus)
+
+
+def _surplus(turn: Turn, world: World) -> frozenset[str]:
+    """All but the newest `keep` retired versions, once nobody can be on the way to them any more."""
     keep, named = turn.spec.policy.keep, {*turn.rollout.served, *turn.spec.shadows}
-    for version, retired_us in turn.rollout.retired[: max(0, len(turn.rollout.retired) - keep)]:
-        present = (turn.namespace, version) in world.versions
-        if present and version not in named and world.now_us - retired_us > _DELETE_AFTER_US:
+    oldest = turn.rollout.retired[: max(0, len(turn.rollout.retired) - keep)]
+    return frozenset(v for v, retired_us in oldest if v not in named and world.now_us - retired_us > _DELETE_AFTER_US)
+
+
+def _delete_retired(turn: Turn, world: World, kube: Kube) -> None:
+    """Delete what the route, as it was seen, no longer names and nobody keeps warm."""
+    for version in sorted(_surplus(turn, world)):
+        if (turn.namespace, version) in world.versions:
             try:
                 kube.delete("InferenceService", version, namespace=turn.namespace)
             except Conflict:

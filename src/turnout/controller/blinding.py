@@ -55,7 +55,7 @@ def _go_back(route: Mapping[str, Any], owner: Mapping[str, Any], champion: str, 
             uid=owner["uid"],
             host=host,
             rev=f"blind-{secrets.token_hex(4)}",
-            weights={champion: 100},
+            seats=httproutes.seats({champion: 100}, found=route, resting=httproutes.named(route), ordered=False),
             shadows=httproutes.mirrors(route),
         )
     )
