@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from turnout.spec.model import TASK_METRICS
 from turnout.steps import evaluate_statistics as statistics
 from turnout.steps.evaluate_metrics import METRICS, Answers, confusion
 
@@ -47,14 +47,14 @@ def _values(seed: int) -> Answers:
     return Answers(truth, (truth + random.normal(size=120)).astype(np.float32))
 
 
-@pytest.mark.parametrize("name", [name for name in CLASSIFICATION_METRICS if name != "roc_auc"])
+@pytest.mark.parametrize("name", [name for name in TASK_METRICS["classification"] if name != "roc_auc"])
 @pytest.mark.parametrize("labels", [(0, 1, 2), ("ant", "bee", "cat")])
 def test_metrics_of_classes_are_those_of_scikit_learn(name: str, labels: tuple[Any, ...]) -> None:
     answers = _classes(1, labels=labels)
     assert METRICS[name](answers) == pytest.approx(_SCIKIT_LEARN[name](answers), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", REGRESSION_METRICS)
+@pytest.mark.parametrize("name", TASK_METRICS["regression"])
 def test_metrics_of_values_are_those_of_scikit_learn(name: str) -> None:
     answers = _values(2)
     assert METRICS[name](answers) == pytest.approx(_SCIKIT_LEARN[name](answers), rel=1e-6)
@@ -68,7 +68,7 @@ def test_the_area_under_the_curve_counts_ties_half() -> None:
 
 
 def test_every_metric_that_a_spec_may_name_is_there() -> None:
-    assert set(METRICS) == {*CLASSIFICATION_METRICS, *REGRESSION_METRICS}
+    assert set(METRICS) == {name for names in TASK_METRICS.values() for name in names}
 
 
 def test_a_metric_of_probabilities_says_when_there_are_none() -> None:

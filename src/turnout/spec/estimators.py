@@ -19,6 +19,7 @@ from turnout.spec.text import Path, Problem
 __all__ = ["ESTIMATOR_MODULES", "TRANSFORMER_MODULES", "check", "find"]
 
 ESTIMATOR_MODULES = (
+    "sklearn.cluster",
     "sklearn.discriminant_analysis",
     "sklearn.dummy",
     "sklearn.ensemble",
@@ -104,11 +105,16 @@ def _fits(found: Any, path: Path, *, task: Any) -> Iterator[Problem]:
         if not hasattr(found, "transform"):
             yield Problem(path, f"{found.__name__} does not transform anything")
         return
-    from sklearn.base import ClassifierMixin, RegressorMixin
+    from sklearn.base import ClassifierMixin, ClusterMixin, RegressorMixin
 
-    wanted = {"classification": ClassifierMixin, "regression": RegressorMixin}.get(str(task))
+    kinds = {"classification": ClassifierMixin, "regression": RegressorMixin, "clustering": ClusterMixin}
+    wanted = kinds.get(str(task))
     if wanted and not issubclass(found, wanted):
         yield Problem(path, f"{found.__name__} does not do {task}")
+    elif wanted and not hasattr(found, "predict"):
+        yield Problem(
+            path, f"{found.__name__} divides the rows that it learns from and no others; KMeans could be served"
+        )
 
 
 def _parameters(found: Any, block: dict[str, Any], path: Path) -> Iterator[Problem]:

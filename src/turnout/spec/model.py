@@ -14,10 +14,9 @@ from turnout.spec.fields import Block, Flag, Name, Number, Share, Text, Whole, m
 from turnout.spec.learning import Behaviour, Candidate, Features, Search
 
 __all__ = [
-    "CLASSIFICATION_METRICS",
     "PREDICTION_KEY",
-    "REGRESSION_METRICS",
     "ROW_KEY",
+    "TASK_METRICS",
     "ChampionGate",
     "Gates",
     "ModelSpec",
@@ -32,7 +31,7 @@ ROW_KEY = "_row"
 PREDICTION_KEY = "_prediction"
 """Name of the key that rows out of the ledger have: their prediction's id, and for several rows the row's number."""
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "clustering"]
 ClassificationMetric = Literal[
     "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "neg_log_loss", "roc_auc", "roc_auc_ovr"
 ]
@@ -44,9 +43,14 @@ RegressionMetric = Literal[
     "neg_median_absolute_error",
     "neg_root_mean_squared_error",
 ]
-Metric = Literal[ClassificationMetric, RegressionMetric]
-CLASSIFICATION_METRICS: tuple[str, ...] = get_args(ClassificationMetric)
-REGRESSION_METRICS: tuple[str, ...] = get_args(RegressionMetric)
+ClusteringMetric = Literal["silhouette", "calinski_harabasz", "neg_davies_bouldin"]
+Metric = Literal[ClassificationMetric, RegressionMetric, ClusteringMetric]
+TASK_METRICS: dict[str, tuple[str, ...]] = {
+    "classification": get_args(ClassificationMetric),
+    "regression": get_args(RegressionMetric),
+    "clustering": get_args(ClusteringMetric),
+}
+_USUAL_METRICS: dict[Any, Metric] = {"regression": "r2", "clustering": "silhouette"}
 
 
 class ChampionGate(Block):
@@ -83,7 +87,7 @@ class Serving(Block):
 
 
 def _metric_of(validated: dict[str, Any]) -> Metric:
-    return "r2" if validated.get("task") == "regression" else "accuracy"
+    return _USUAL_METRICS.get(validated.get("task"), "accuracy")
 
 
 class ModelSpec(Block):
@@ -95,7 +99,7 @@ class ModelSpec(Block):
     time: Text | None = Field(
         default=None, description="Column that says when a row was: what was known then is all that it may be given."
     )
-    label: Text
+    label: Text | None = Field(default=None, description="What is to be found out; a clustering has none.")
     task: Task
     drop: tuple[Text, ...] = Field(default=(), description="Columns (or patterns) that no model may see.")
     checks: Checks = Checks()
@@ -120,7 +124,7 @@ class ModelSpec(Block):
     @property
     def hidden(self) -> frozenset[str]:
         """Columns that are no features whatever `drop` says: they say which row it is, or what is to be found out."""
-        return frozenset((*self.key_columns, self.label, *((self.split.by,) if self.split.by else ())))
+        return frozenset((*self.key_columns, *(name for name in (self.label, self.split.by) if name)))
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of this name.

@@ -13,12 +13,11 @@ from typing import Any
 
 from turnout.spec.data import LEDGER_SCHEME
 from turnout.spec.fields import matches
-from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from turnout.spec.model import TASK_METRICS
 from turnout.spec.text import Path, Problem
 
 __all__ = ["check", "did_you_mean", "items", "mapping"]
 
-_METRICS = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
 _NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LEDGER_PLACE = re.compile(rf"{LEDGER_SCHEME}({_NAME}/)?{_NAME}")
 _FILE_SCHEMES = ("", "file", "http", "https", "ledger", "s3")
@@ -44,6 +43,7 @@ def check(data: dict[str, Any]) -> Iterator[Problem]:
     yield from _time(data)
     yield from _search(data)
     yield from _behaviour(data)
+    yield from _clustering(data)
     for name, rule in mapping(mapping(data.get("checks")).get("columns")).items():
         yield from _column(("checks", "columns", name), mapping(rule))
 
@@ -172,6 +172,8 @@ def _keys(data: dict[str, Any]) -> Iterator[Problem]:
 
 def _label(data: dict[str, Any]) -> Iterator[Problem]:
     label = data.get("label")
+    if label is None and data.get("task") in ("classification", "regression"):
+        yield Problem(("label",), "is missing")
     if not isinstance(label, str):
         return
     if label in items(data.get("keys")):
@@ -182,11 +184,11 @@ def _label(data: dict[str, Any]) -> Iterator[Problem]:
 
 def _metric(data: dict[str, Any]) -> Iterator[Problem]:
     task, metric = data.get("task"), data.get("metric")
-    if task not in _METRICS:
+    if task not in TASK_METRICS:
         return
-    known = [name for names in _METRICS.values() for name in names]
-    if metric in known and metric not in _METRICS[task]:
-        yield Problem(("metric",), f"'{metric}' does not measure a {task}; choose from {', '.join(_METRICS[task])}")
+    known = [name for names in TASK_METRICS.values() for name in names]
+    if metric in known and metric not in TASK_METRICS[task]:
+        yield Problem(("metric",), f"'{metric}' does not measure a {task}; choose from {', '.join(TASK_METRICS[task])}")
 
 
 def _split(data: dict[str, Any]) -> Iterator[Problem]:
@@ -231,6 +233,24 @@ def _behaviour(data: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, "say how the column changes: one of `to` and `add`")
         if check.get("of") is not None and check.get("expect") == "same":
             yield Problem((*path, "of"), "an answer that stays the same is no class's; leave it out")
+
+
+def _clustering(data: dict[str, Any]) -> Iterator[Problem]:
+    """What needs a label, or answers that mean the same in every version: a cluster's number does not."""
+    if data.get("task") != "clustering":
+        return
+    if data.get("label") is not None:
+        yield Problem(("label",), "a clustering learns from no label; leave it out, and `drop` the column")
+    if mapping(data.get("split")).get("method") == "stratified":
+        yield Problem(("split", "method"), "'stratified' needs classes; a clustering is split at 'random'")
+    if mapping(data.get("gates")).get("replay") is not None:
+        yield Problem(("gates", "replay"), "clusters have other numbers in every version; there is nothing to agree on")
+    for index, source in enumerate(items(data.get("sources"))):
+        if _is_ledger(mapping(source)):
+            yield Problem(("sources", index, "path"), "the ledger gives labelled predictions, and there is no label")
+    for index, check in enumerate(items(data.get("behaviour"))):
+        if mapping(check).get("expect") in ("no lower", "no higher"):
+            yield Problem(("behaviour", index, "expect"), "clusters have no order; only 'same' can be expected")
 
 
 def _time(data: dict[str, Any]) -> Iterator[Problem]:

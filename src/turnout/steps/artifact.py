@@ -62,7 +62,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `model.json` says. `labels` is empty for a regression."""
+    """What `model.json` says. `labels` is empty but for a classification."""
 
     task: str
     files: Mapping[str, str]

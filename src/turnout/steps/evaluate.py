@@ -17,10 +17,12 @@ import orjson
 
 from turnout.errors import Failed, Unavailable
 from turnout.spec import ModelSpec
+from turnout.spec.model import TASK_METRICS
 from turnout.steps import (
     artifact,
     evaluate_behaviour,
     evaluate_calibration,
+    evaluate_clusters,
     evaluate_gate,
     evaluate_metrics,
     evaluate_slices,
@@ -32,6 +34,7 @@ from turnout.steps.artifact import Model
 from turnout.steps.evaluate_behaviour import Behaved
 from turnout.steps.evaluate_calibration import Calibration
 from turnout.steps.evaluate_champion import Champion
+from turnout.steps.evaluate_clusters import Cluster
 from turnout.steps.evaluate_gate import Decision
 from turnout.steps.evaluate_metrics import METRICS, Answers
 from turnout.steps.evaluate_slices import Slice
@@ -119,6 +122,8 @@ class Evaluation:
     failed: tuple[Untried, ...] = ()
     calibration: Calibration | None = None
     behaved: tuple[Behaved, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    agreement: float | None = None
 
     def logged(self) -> dict[str, float]:
         """What a tracking system shows as numbers."""
@@ -127,6 +132,8 @@ class Evaluation:
             found |= {"replay_disagreement": self.replayed.disagreement, "replay_rows": float(self.replayed.rows)}
         if self.calibration is not None:
             found["calibration_error"] = self.calibration.error
+        if self.agreement is not None:
+            found["champion_agreement"] = self.agreement
         found |= {"cv_score": self.best.score, "rows": float(self.rows)}
         if self.comparison is not None and self.champion_score is not None:
             found |= {"champion_score": self.champion_score, "champion_difference": self.comparison.difference}
@@ -155,11 +162,13 @@ def evaluate(
     tried, failed = _read(models)
     best = max(tried, key=lambda item: item.worth)
     part = parts.read(test, spec=spec)
+    if spec.task == "clustering":
+        part = evaluate_clusters.thin(part, seed=spec.split.seed)
     model = artifact.load(best.folder)
-    answers = _ask(model, part)
+    answers = _ask(spec, model, part)
     score = _estimate(spec, answers)
-    incomparable = _incomparable(champion, part, metric=spec.metric) if champion else ""
-    asked = _ask(champion.model, part) if champion and champion.model and not incomparable else None
+    incomparable = _incomparable(champion, part, spec=spec) if champion else ""
+    asked = _ask(spec, champion.model, part) if champion and champion.model and not incomparable else None
     comparison = _compare(spec, answers, asked) if asked else None
     version = champion.version if champion else ""
     behaved = evaluate_behaviour.check(spec, model, part)
@@ -186,6 +195,8 @@ def evaluate(
         slices=evaluate_slices.slices(spec, part, answers, overall=score, estimate=lambda some: _estimate(spec, some)),
         calibration=evaluate_calibration.calibration(answers) if spec.task == "classification" else None,
         behaved=behaved,
+        clusters=evaluate_clusters.clusters(part, answers) if spec.task == "clustering" else (),
+        agreement=evaluate_clusters.agreement(answers, asked) if spec.task == "clustering" and asked else None,
         champion=version,
         champion_score=METRICS[spec.metric](asked) if asked else None,
         comparison=comparison,
@@ -210,6 +221,7 @@ def take(evaluation: Evaluation, *, to: Path) -> None:
         "calibration": asdict(evaluation.calibration) if evaluation.calibration else None,
         "behaviour": [asdict(one) for one in evaluation.behaved],
         "slices": [asdict(one) for one in evaluation.slices],
+        "clusters": [asdict(one) for one in evaluation.clusters],
         "failed": {one.name: one.error for one in evaluation.failed},
         "candidates": {tried.name: tried.given for tried in evaluation.tried},
         "metric": evaluation.metric,
@@ -249,8 +261,14 @@ def _read(folders: Sequence[Path]) -> tuple[tuple[Tried, ...], tuple[Untried, ..
     return tried, failed
 
 
-def _ask(model: Model, part: Part) -> Answers:
-    return evaluate_metrics.of(part.label, model.predict(part.features), model.manifest.labels)
+def _ask(spec: ModelSpec, model: Model, part: Part) -> Answers:
+    predictions = model.predict(part.features)
+    if spec.task != "clustering":
+        return evaluate_metrics.of(part.label, predictions, model.manifest.labels)
+    try:
+        return evaluate_clusters.answers(spec, part, predictions)
+    except ValueError as error:
+        raise Failed(f"{spec.metric}: {error}") from error
 
 
 def _estimate(spec: ModelSpec, answers: Answers) -> Estimate:
@@ -262,18 +280,20 @@ def _estimate(spec: ModelSpec, answers: Answers) -> Estimate:
         raise Failed(f"{spec.metric}: {error}") from error
 
 
-def _incomparable(champion: Champion, part: Part, *, metric: str) -> str:
+def _incomparable(champion: Champion, part: Part, *, spec: ModelSpec) -> str:
     """Why the champion cannot be asked about these rows; empty when it can."""
     if champion.model is None:
         return champion.incomparable
     outputs = champion.model.manifest.outputs
-    if metric in _OF_PROBABILITIES and len(outputs) == 1:
-        return f"it gives no probabilities, and {metric} is made of them"
+    if champion.model.manifest.task != spec.task:
+        return f"it is a {champion.model.manifest.task}"
+    if spec.metric in _OF_PROBABILITIES and len(outputs) == 1:
+        return f"it gives no probabilities, and {spec.metric} is made of them"
     missing = artifact.missing_features(champion.model.manifest, part.features)
     if missing:
         names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         return f"it needs {len(missing)} columns that this table lacks or has in another type ({names})"
-    if _LABEL_KINDS[outputs[0].datatype] != part.label.dtype.kind:
+    if spec.task != "clustering" and _LABEL_KINDS[outputs[0].datatype] != part.label.dtype.kind:
         return f"it answers {outputs[0].datatype}, and the label is now of type {part.label.dtype}"
     return ""
 
@@ -293,11 +313,8 @@ def _compare(spec: ModelSpec, answers: Answers, champion: Answers) -> Paired:
 
 def _all_metrics(spec: ModelSpec, answers: Answers) -> dict[str, float]:
     """The spec's metric first, then every other of the same task that is defined here."""
-    from turnout.spec.model import CLASSIFICATION_METRICS, REGRESSION_METRICS
-
-    names = REGRESSION_METRICS if spec.task == "regression" else CLASSIFICATION_METRICS
     found: dict[str, float] = {}
-    for name in (spec.metric, *names):
+    for name in (spec.metric, *TASK_METRICS[spec.task]):
         if name in _OF_PROBABILITIES and answers.probabilities is None:
             continue
         if name == "roc_auc" and len(answers.labels) != 2:

@@ -9,7 +9,18 @@ import numpy as np
 
 from turnout.steps.parts import Array
 
-__all__ = ["bar", "calibration", "confusion", "curve", "folds", "interval", "residuals", "scatter"]
+__all__ = [
+    "bar",
+    "calibration",
+    "clusters",
+    "colour",
+    "confusion",
+    "curve",
+    "folds",
+    "interval",
+    "residuals",
+    "scatter",
+]
 
 _MOST_POINTS = 800
 
@@ -110,6 +121,23 @@ def scatter(truth: Array, answered: Array) -> str:
         _text(size / 2, 16, "answered (up)", kind="axis"),
     ]
     return _svg(size, size, body, label="answered against true values")
+
+
+def clusters(places: Array, numbers: Array) -> str:
+    """Rows on a plane, a colour for each cluster."""
+    size, edge = 360.0, 14.0
+    low = places.min(axis=0)
+    scale = (size - 2 * edge) / (float((places.max(axis=0) - low).max()) or 1.0)
+    body = []
+    across, up = ((places - low) * scale).T
+    for x, y, number in zip(_thinned(across), _thinned(up), _thinned(numbers), strict=True):
+        body.append(f'<circle cx="{edge + x:.1f}" cy="{size - edge - y:.1f}" r="3" fill="{colour(int(number))}"/>')
+    return _svg(size, size, body, label="rows by cluster")
+
+
+def colour(number: int) -> str:
+    """Of a cluster; neighbouring numbers are far apart on the wheel (by the golden angle)."""
+    return f"hsl({(210 + 137.5 * number) % 360:.1f} 60% 50%)"
 
 
 def residuals(truth: Array, answered: Array) -> str:

@@ -20,12 +20,17 @@ __all__ = ["METRICS", "Answers", "confusion", "of", "ranks_of"]
 
 @dataclass(frozen=True)
 class Answers:
-    """What was true and what was answered, row by row. `labels` name the columns of `probabilities`."""
+    """What was true and what was answered, row by row. `labels` name the columns of `probabilities`.
+
+    Of clusters nobody knows what is true (NaN): there are the rows as points instead, and the silhouette of each.
+    """
 
     truth: Array
     values: Array
     labels: tuple[int | str, ...] = ()
     probabilities: Array | None = None
+    points: Array | None = None
+    silhouettes: Array | None = None
 
     @property
     def rows(self) -> int:
@@ -34,8 +39,14 @@ class Answers:
 
     def at(self, rows: Array) -> Answers:
         """The same, only these rows (a row may come twice)."""
-        probabilities = None if self.probabilities is None else self.probabilities[rows]
-        return Answers(self.truth[rows], self.values[rows], self.labels, probabilities)
+        return Answers(
+            self.truth[rows],
+            self.values[rows],
+            self.labels,
+            None if self.probabilities is None else self.probabilities[rows],
+            None if self.points is None else self.points[rows],
+            None if self.silhouettes is None else self.silhouettes[rows],
+        )
 
 
 def of(truth: Array, predictions: Predictions, labels: Sequence[int | str]) -> Answers:
@@ -142,6 +153,21 @@ def _neg_percentage(answers: Answers) -> float:
     return -float(np.mean(np.abs(_errors(answers)) / np.maximum(np.abs(answers.truth), smallest)))
 
 
+def _silhouette(answers: Answers) -> float:
+    if answers.silhouettes is None:
+        raise ValueError("there are no clusters to measure")
+    return float(np.mean(answers.silhouettes))
+
+
+def _dispersion(name: str, answers: Answers) -> float:
+    """A score of scikit-learn on points and their clusters; not defined for fewer than two."""
+    from sklearn import metrics
+
+    if answers.points is None or not 2 <= len(np.unique(answers.values)) < answers.rows:
+        return float("nan")
+    return float(getattr(metrics, name)(answers.points, answers.values))
+
+
 METRICS: dict[str, Callable[[Answers], float]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
@@ -156,5 +182,8 @@ METRICS: dict[str, Callable[[Answers], float]] = {
     "neg_mean_squared_error": lambda answers: -float(np.mean(_errors(answers) ** 2)),
     "neg_median_absolute_error": lambda answers: -float(np.median(np.abs(_errors(answers)))),
     "neg_root_mean_squared_error": lambda answers: -float(np.sqrt(np.mean(_errors(answers) ** 2))),
+    "silhouette": _silhouette,
+    "calinski_harabasz": lambda answers: _dispersion("calinski_harabasz_score", answers),
+    "neg_davies_bouldin": lambda answers: -_dispersion("davies_bouldin_score", answers),
 }
 """Every metric that a spec may name. `ValueError` when it needs probabilities and there are none."""

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from turnout import times
 from turnout.spec import ModelSpec
+from turnout.steps import evaluate_clusters
 from turnout.steps import evaluate_drawings as drawings
 from turnout.steps.evaluate import Evaluation
 from turnout.steps.replay import Replay
@@ -78,7 +79,17 @@ def _replay(replayed: Replay | None, spec: ModelSpec) -> dict[str, Any]:
 
 
 def _answers(evaluation: Evaluation) -> dict[str, Any]:
-    """Right and wrong answers: by class, or as values."""
+    """Right and wrong answers: by class, or as values; of clusters, where they are."""
+    if evaluation.clusters:
+        most = max(item.rows for item in evaluation.clusters)
+        places, numbers = evaluate_clusters.plane(evaluation.answers), evaluation.answers.values
+        return {
+            "clusters": _markup(drawings.clusters(places, numbers)),
+            "by_cluster": [
+                (item, drawings.colour(item.number), _markup(drawings.bar(item.rows / most)))
+                for item in evaluation.clusters
+            ],
+        }
     if not evaluation.classes:
         truth, values = evaluation.answers.truth, evaluation.answers.values
         return {

@@ -46,13 +46,15 @@ def featurize(spec: ModelSpec, *, snapshot: Path, train: Path, test: Path, profi
     table = snapshots.read_table(snapshot)
     kept = {*spec.hidden, *([spec.time] if spec.time else [])}
     table = table.select([name for name in table.column_names if name in kept or not spec.dropped(name)])
-    _label_suits(table.column(spec.label), spec)
+    label = None if spec.label is None else table.column(spec.label)
+    if label is not None:
+        _label_suits(label, spec)
     table = _learnable(table, spec)
     keys = zip(*(table.column(key).to_pylist() for key in spec.key_columns), strict=True)
     tested = pa.array(
         splitting.rows_of_test(
             keys,
-            table.column(spec.label).to_numpy(),
+            None if label is None else label.to_numpy(),
             split=spec.split,
             by=table.column(spec.split.by).to_pylist() if spec.split.by else (),
             times_us=pc.cast(table.column(spec.time), pa.int64()).to_numpy() if spec.time else None,

@@ -127,6 +127,7 @@ def _found(source: Source, spec: ModelSpec, *, scratch: Path, books: OpenBooks |
         return finding.find(source, scratch)
     if books is None:
         raise Unavailable(f"source {source.name} ({source.path}): no ledger is known here")
+    assert spec.label is not None  # the spec's rules refuse a ledger source without one
     fetched = feedback.fetch(source, label=spec.label, time=spec.time, books=books(), scratch=scratch)
     return [fetched] if fetched else []
 

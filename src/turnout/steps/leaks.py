@@ -73,9 +73,9 @@ def _is_text(column: Any, kind: str | None) -> bool:
 
 def _telling(train: Any, features: list[str], spec: ModelSpec) -> Iterator[Leak]:
     """Columns from which alone the label follows."""
-    label = train.column(spec.label).to_pandas()
-    if len(label) < _FEWEST_ROWS:
+    if spec.label is None or train.num_rows < _FEWEST_ROWS:
         return
+    label = train.column(spec.label).to_pandas()
     if spec.task == "classification":
         label = pd.Series(pd.factorize(label)[0])
     for name in features:

@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of the instance table: features by column, in the table's order, and the label.
+    """Rows of the instance table: features by column, in the table's order, and the label, NaN where there is none.
 
     A split by group or by time divides them again in cross-validation: `groups` numbers each row's group, and rows are
     in the order of time.
@@ -64,7 +64,9 @@ def read(path: Path, *, spec: ModelSpec) -> Part:
     if not names:
         raise DataError(f"no column is left to learn from besides keys, label and dropped ones: {table.column_names}")
     features = {name: _feature(name, table.column(name)) for name in names}
-    label = read_label(table.column(spec.label), name=spec.label, task=spec.task)
+    label = np.full(table.num_rows, np.nan)
+    if spec.label is not None:
+        label = read_label(table.column(spec.label), name=spec.label, task=spec.task)
     return Part(features=features, label=label, groups=_groups(table.column(spec.split.by)) if spec.split.by else None)
 
 

@@ -62,7 +62,7 @@ class Snapshot:
     rows: int
     columns: Mapping[str, ColumnType]
     keys: tuple[str, ...]
-    label: str
+    label: str | None
     sources: tuple[SourceFile, ...]
     quarantined: int
     time: str | None = None
@@ -73,7 +73,7 @@ def write(
     table: Any,
     *,
     keys: tuple[str, ...],
-    label: str,
+    label: str | None,
     sources: tuple[SourceFile, ...],
     quarantined: int,
     time: str | None = None,

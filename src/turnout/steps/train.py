@@ -20,7 +20,7 @@ from turnout import fitted as fitted_models
 from turnout.errors import TurnoutError
 from turnout.fitted import Fitted
 from turnout.spec import ModelSpec
-from turnout.steps import artifact, exporting, exporting_skops, parts, train_pipeline, train_search
+from turnout.steps import artifact, evaluate_clusters, exporting, exporting_skops, parts, train_pipeline, train_search
 from turnout.steps.exporting import Export
 from turnout.steps.parts import Part
 from turnout.steps.train_search import Search
@@ -131,7 +131,13 @@ def _fit(part: Part, *, spec: ModelSpec, candidate: str) -> tuple[Any, Any, Sear
     found = train_pipeline.kinds(part.features, spec.features, wanted)
     pipeline = train_pipeline.build(wanted, found, columns=list(part.features), seed=spec.split.seed)
     return pipeline, *train_search.search(
-        pipeline, exporting.frame(part.features), part.label, spec=spec, candidate=candidate, groups=part.groups
+        pipeline,
+        exporting.frame(part.features),
+        part.label,
+        spec=spec,
+        candidate=candidate,
+        scoring=evaluate_clusters.scorer(spec, part.features) if spec.task == "clustering" else spec.metric,
+        groups=part.groups,
     )
 
 

@@ -20,7 +20,7 @@ _FEWEST_ROWS = 20
 
 
 def curve(
-    best: Any, table: Any, label: Array, *, folds: Any, groups: Array | None, metric: str, seed: int, whole: float
+    best: Any, table: Any, label: Array, *, folds: Any, groups: Array | None, scoring: Any, seed: int, whole: float
 ) -> tuple[tuple[int, float], ...]:
     """Rows and score on the first fold's rows, for parts of what that fold learns from, and for all of it (`whole`).
 
@@ -33,18 +33,18 @@ def curve(
     found = []
     for share in _SHARES:
         rows = np.sort(ordered[-max(1, round(share * len(learned))) :])
-        score = _score(best, table, label, rows, asked, metric) if len(rows) >= _FEWEST_ROWS else None
+        score = _score(best, table, label, rows, asked, scoring) if len(rows) >= _FEWEST_ROWS else None
         if score is not None:
             found.append((len(rows), score))
     return (*found, (len(learned), whole))
 
 
-def _score(best: Any, table: Any, label: Array, rows: Array, asked: Array, metric: str) -> float | None:
+def _score(best: Any, table: Any, label: Array, rows: Array, asked: Array, scoring: Any) -> float | None:
     try:
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fitted = clone(best).fit(table.iloc[rows], label[rows])
-            score = float(get_scorer(metric)(fitted, table.iloc[asked], label[asked]))
+            score = float(get_scorer(scoring)(fitted, table.iloc[asked], label[asked]))
     except (ValueError, TypeError):
         return None
     return score if np.isfinite(score) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +33,10 @@ from turnout.spec import ModelSpec
 from turnout.steps import train_curve, train_pipeline
 from turnout.steps.parts import Array
 
-__all__ = ["Point", "Search", "folds", "search"]
+__all__ = ["Point", "Scoring", "Search", "folds", "search"]
+
+Scoring = str | Callable[[Any, Any, Any], float]
+"""A metric of scikit-learn by name, or what scores an estimator on rows and their labels."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,14 @@ class Search:
 
 
 def search(
-    pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, candidate: str, groups: Array | None = None
+    pipeline: Pipeline,
+    table: Any,
+    label: Array,
+    *,
+    spec: ModelSpec,
+    candidate: str,
+    scoring: Scoring,
+    groups: Array | None = None,
 ) -> tuple[Any, Search]:
     """The pipeline fitted at the best point of the grid, and the whole search.
 
@@ -94,7 +104,7 @@ def search(
         Failed: scikit-learn refused, or no point has a score.
     """
     _enough_of_each(label, spec=spec, groups=groups)
-    found = _made(pipeline, spec=spec, candidate=candidate)
+    found = _made(pipeline, spec=spec, candidate=candidate, scoring=scoring)
     try:
         with joblib.parallel_config(backend="threading"), threadpool_limits(1), warnings.catch_warnings():
             # Once is enough, not once per fold and point.
@@ -102,7 +112,7 @@ def search(
             # What a point of the grid cannot do is written down as a score that is missing.
             warnings.simplefilter("ignore", FitFailedWarning)
             found.fit(table, label, groups=groups)
-            nested = _nested(pipeline, table, label, spec=spec, candidate=candidate, groups=groups)
+            nested = _nested(pipeline, table, label, spec=spec, candidate=candidate, scoring=scoring, groups=groups)
     except (ValueError, TypeError) as error:
         why = _first_line(_reason(pipeline, found, table, label) or error)
         raise Failed(f"candidate {candidate}: scikit-learn refuses to fit: {why}") from error
@@ -118,17 +128,17 @@ def search(
         label,
         folds=folds(spec),
         groups=groups,
-        metric=spec.metric,
+        scoring=scoring,
         seed=spec.split.seed,
         whole=outcome.winner.folds[0],
     )
     return found.best_estimator_, replace(outcome, curve=curve)
 
 
-def _made(pipeline: Pipeline, *, spec: ModelSpec, candidate: str) -> Any:
+def _made(pipeline: Pipeline, *, spec: ModelSpec, candidate: str, scoring: Scoring) -> Any:
     """The search that the spec asks for; what draws at random draws with the split's seed."""
     space = train_pipeline.space(spec.candidate(candidate), pipeline)
-    settings = {"scoring": spec.metric, "cv": folds(spec), "n_jobs": joblib.cpu_count(), "error_score": np.nan}
+    settings = {"scoring": scoring, "cv": folds(spec), "n_jobs": joblib.cpu_count(), "error_score": np.nan}
     seed, size = spec.split.seed, _size(space)
     if spec.search.method == "random" and size > 1:
         points = min(spec.search.points, size)
@@ -145,16 +155,23 @@ def _size(space: Mapping[str, Any]) -> int:
 
 
 def _nested(
-    pipeline: Pipeline, table: Any, label: Array, *, spec: ModelSpec, candidate: str, groups: Array | None
+    pipeline: Pipeline,
+    table: Any,
+    label: Array,
+    *,
+    spec: ModelSpec,
+    candidate: str,
+    scoring: Scoring,
+    groups: Array | None,
 ) -> tuple[float, ...]:
     """The search once more within each outer fold, its winner scored on the rest (Varma and Simon 2006)."""
     if spec.search.outer is None:
         return ()
-    scorer, scores = get_scorer(spec.metric), []
+    scorer, scores = get_scorer(scoring), []
     outer = folds(spec, splits=spec.search.outer)
     for learned, asked in outer.split(table, label, groups):
         within = groups[learned] if groups is not None else None
-        found = _made(clone(pipeline), spec=spec, candidate=candidate)
+        found = _made(clone(pipeline), spec=spec, candidate=candidate, scoring=scoring)
         found.fit(table.iloc[learned], label[learned], groups=within)
         scores.append(float(scorer(found.best_estimator_, table.iloc[asked], label[asked])))
     return tuple(scores)
@@ -176,9 +193,9 @@ def folds(spec: ModelSpec, *, splits: int | None = None) -> Any:
     if spec.split.method == "time":
         return TimeSeriesSplit(n_splits=splits)
     if spec.split.method == "group":
-        kind = GroupKFold if spec.task == "regression" else StratifiedGroupKFold
+        kind = StratifiedGroupKFold if spec.task == "classification" else GroupKFold
     else:
-        kind = KFold if spec.task == "regression" else StratifiedKFold
+        kind = StratifiedKFold if spec.task == "classification" else KFold
     return kind(n_splits=splits, shuffle=True, random_state=spec.split.seed)
 
 
@@ -188,7 +205,7 @@ def _enough_of_each(label: Array, *, spec: ModelSpec, groups: Array | None) -> N
         raise DataError(
             f"{spec.folds} folds need at least as many groups of '{spec.split.by}', the training part has {found}"
         )
-    if spec.task == "regression":
+    if spec.task != "classification":
         if len(label) < spec.folds:
             raise DataError(f"{spec.folds} folds need at least as many training rows, found {len(label)}")
         return
