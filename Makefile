@@ -8,7 +8,7 @@ BASE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long conformance chaos lint format up down bench bench-engine bench-ledger bench-pipeline bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy backup restore cluster-demo lock compile proto clean
+.PHONY: help setup demo example test test-long conformance chaos lint format up down bench bench-engine bench-ledger bench-pipeline bench-serving images images-base images-load cluster cluster-down cluster-upstream deploy backup restore cluster-demo lock compile proto clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## Tell the whole story on real data (KEEP=1 leaves it running)
 	$(BIN)/turnout demo $(if $(KEEP),--keep)
+
+example: $(READY) ## Run an example from its data to an answer (NAME=, see examples/)
+	$(BIN)/python -m examples $(NAME)
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -m "not long"

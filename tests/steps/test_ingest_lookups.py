@@ -86,6 +86,15 @@ def test_a_table_without_times_is_looked_up_by_key(tmp_path: Path) -> None:
     assert "name" not in snapshots.read(tmp_path / "snapshot").columns
 
 
+def test_the_table_itself_gives_an_earlier_value_without_its_key(tmp_path: Path) -> None:
+    source = "as_of: hour, columns: [rain], prefix: earlier_"
+    model = looked_up(tmp_path, source, weather="id,hour,rain\n7,2026-01-01T07:00:00,1.5\n")
+    take(tmp_path, model)
+    columns = snapshots.read(tmp_path / "snapshot").columns
+    assert "earlier_rain" in columns
+    assert "earlier_id" not in columns
+
+
 def test_a_looked_up_row_that_is_there_twice_is_set_aside(tmp_path: Path) -> None:
     model = looked_up(
         tmp_path, "on: [station]", weather="station,docks\na,12\na,13\nb,15\n", rest="checks: {max_bad_rows: 0.9}"

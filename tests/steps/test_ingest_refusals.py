@@ -133,6 +133,32 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> None
         take(tmp_path, model_spec(tmp_path, sources={"labels": "labels.csv"}))
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id,price,city\n1,10,Köln\n".encode() + "2,20,Köln\n".encode("latin-1"), r"line 3 is not UTF-8 \(byte 0xf6\)"),
+        ("id,price\n1,10\n".encode("utf-16"), r"line 1 is not UTF-8 \(byte 0xff\)|line 1 has a NUL byte"),
+        ("id,price\n1,10\n".encode("utf-16-le"), r"line 1 has a NUL byte, which no text has \(UTF-16\?\)"),
+        (b"id,price\n1,10\n2,2\0\n", "line 3 has a NUL byte"),
+    ],
+)
+def test_mixed_and_other_encodings_are_named_with_the_line(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        take(tmp_path, model_spec(tmp_path, sources={"a": "a.csv"}))
+
+
+def test_a_label_that_is_not_a_number_in_a_parquet_file_is_a_bad_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1, 2, 3], "price": [1.0, float("nan"), 3.0]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"column price, rule not missing: line 2 \(id=2\)"):
+        take(tmp_path, model_spec(tmp_path, sources={"a": "a.parquet"}))
+
+
+def test_a_cell_of_a_million_letters_is_a_value_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"id,price,x\n1,1,{'a' * 1_000_000}\n2,2,b\n")
+    assert take(tmp_path, model_spec(tmp_path, sources={"a": "a.csv"})).rows == 2
+
+
 def test_a_header_without_names_is_refused(tmp_path: Path) -> None:
     assert "the first line names no columns" in refusal(tmp_path, labels=",,\n1,2,3\n")
 

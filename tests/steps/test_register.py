@@ -105,7 +105,7 @@ def test_parameters_metrics_and_files_are_in_the_run(shop: Shop) -> None:
     assert run.data.params["model.max_depth"] in ("2", "4")
     assert 0 < run.data.metrics["test_low"] < run.data.metrics["test_accuracy"] < run.data.metrics["test_high"] <= 1
     files = {file.path for file in shop.client.list_artifacts(version.run_id)}
-    assert files == {"report", "search.json", "evaluation.json", "unfitted.skops", "snapshot.json"}
+    assert files == {"report.html", "search.json", "evaluation.json", "unfitted.skops", "snapshot.json"}
 
 
 def test_the_same_run_registers_once(shop: Shop) -> None:

@@ -93,7 +93,9 @@ def test_fewer_groups_than_folds_are_named() -> None:
     spec = spec_of(RIDGE, task="regression", split={"method": "group", "by": "street"})
     groups = np.array([0, 0, 0, 1, 1, 1])
     with pytest.raises(DataError, match="3 folds need at least as many groups of 'street', the training part has 2"):
-        train_search.search(None, None, np.arange(6.0), spec=spec, candidate="ridge", groups=groups)
+        train_search.search(
+            None, None, np.arange(6.0), spec=spec, candidate="ridge", scoring=spec.metric, groups=groups
+        )
 
 
 def test_a_profile_of_times_has_their_range(tmp_path: Path) -> None:

@@ -126,7 +126,8 @@ class Source(Block):
 
     def takes(self, column: str, *, keys: tuple[str, ...]) -> bool:
         """Whether one of its columns is wanted."""
-        return self.columns is None or column in {*self.columns, *keys, *self.looked_up_by.values(), self.as_of}
+        found_by = {*self.looked_up_by.values(), self.as_of} if self.is_looked_up else set(keys)
+        return self.columns is None or column in {*self.columns, *found_by}
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -140,8 +140,17 @@ def _parameters(found: Any, block: dict[str, Any], path: Path) -> Iterator[Probl
 
 
 def _of_step(name: str, block: dict[str, Any], path: Path) -> Iterator[Problem]:
-    """Whether `step2.k` is a parameter of the second preprocessing step."""
+    """Whether `step2.k` is a parameter of the second preprocessing step, `text.ngram_range` one of words as tf-idf."""
     step, _, parameter = name.partition(".")
+    if step == "text":
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        known = list(inspect.signature(TfidfVectorizer).parameters)
+        if parameter not in known:
+            yield Problem(
+                path, f"the preparation of text has no parameter '{parameter}'{did_you_mean(parameter, known)}"
+            )
+        return
     steps = [mapping(item) for item in items(block.get("preprocess"))]
     names = [f"step{number}" for number in range(1, len(steps) + 1)]
     if step not in names:

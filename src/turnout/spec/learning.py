@@ -60,7 +60,9 @@ class Candidate(Block):
         default=None, description="Of numbers. Absent: a default by estimator; []: nothing."
     )
     grid: dict[Text, _Values] = Field(
-        default={}, description="Values by parameter; `step1.threshold` is a parameter of the first preprocessing step."
+        default={},
+        description="Values by parameter; `step1.threshold` is a parameter of the first preprocessing step, "
+        "`text.ngram_range` one of the preparation of text (TfidfVectorizer).",
     )
 
     def sees(self, column: str) -> bool:

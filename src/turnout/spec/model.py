@@ -77,6 +77,11 @@ class Gates(Block):
     enabled: Flag = True
     minimum: Number | None = Field(default=None, description="Of the metric, on the test part.")
     champion: ChampionGate = ChampionGate()
+    beats: tuple[Text, ...] = Field(
+        default=(),
+        description="Answers without a model that it must be shown to be better than: a column whose value is the "
+        "answer (last week's, say), or `constant`, the test part's own mean or most frequent class.",
+    )
     replay: ReplayGate | None = Field(default=None, description="Absent: nothing is replayed.")
 
 

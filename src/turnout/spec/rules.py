@@ -43,6 +43,7 @@ def check(data: dict[str, Any]) -> Iterator[Problem]:
     yield from _time(data)
     yield from _search(data)
     yield from _behaviour(data)
+    yield from _beats(data)
     yield from _clustering(data)
     for name, rule in mapping(mapping(data.get("checks")).get("columns")).items():
         yield from _column(("checks", "columns", name), mapping(rule))
@@ -235,6 +236,15 @@ def _behaviour(data: dict[str, Any]) -> Iterator[Problem]:
             yield Problem((*path, "of"), "an answer that stays the same is no class's; leave it out")
 
 
+def _beats(data: dict[str, Any]) -> Iterator[Problem]:
+    for index, name in enumerate(items(mapping(data.get("gates")).get("beats"))):
+        path: Path = ("gates", "beats", index)
+        if name == data.get("label"):
+            yield Problem(path, f"'{name}' is the label; nothing is better than the truth")
+        elif isinstance(name, str) and any(matches(name, str(pattern)) for pattern in items(data.get("drop"))):
+            yield Problem(path, f"'{name}' is in drop; the test part does not have it")
+
+
 def _clustering(data: dict[str, Any]) -> Iterator[Problem]:
     """What needs a label, or answers that mean the same in every version: a cluster's number does not."""
     if data.get("task") != "clustering":
@@ -243,6 +253,8 @@ def _clustering(data: dict[str, Any]) -> Iterator[Problem]:
         yield Problem(("label",), "a clustering learns from no label; leave it out, and `drop` the column")
     if mapping(data.get("split")).get("method") == "stratified":
         yield Problem(("split", "method"), "'stratified' needs classes; a clustering is split at 'random'")
+    if items(mapping(data.get("gates")).get("beats")):
+        yield Problem(("gates", "beats"), "no answer is right or wrong here; there is nothing to beat")
     if mapping(data.get("gates")).get("replay") is not None:
         yield Problem(("gates", "replay"), "clusters have other numbers in every version; there is nothing to agree on")
     for index, source in enumerate(items(data.get("sources"))):

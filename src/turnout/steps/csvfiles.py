@@ -77,11 +77,16 @@ def lines(path: Path, *, separator: str, rows: set[int]) -> dict[int, int]:
 
 
 def _scan(path: Path, where: str) -> str:
-    """The digest of the file, read once to its end; every byte must be UTF-8."""
+    """The digest of the file, read once to its end; every byte must be UTF-8, and none may be NUL, as in UTF-16."""
     digest, decoder, line = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), 1
     with path.open("rb") as file:
         while block := file.read(_SCAN_BYTES):
             digest.update(block)
+            if (nul := block.find(b"\0")) >= 0:
+                line += block.count(b"\n", 0, nul)
+                raise DataError(
+                    f"{where}: line {line} has a NUL byte, which no text has (UTF-16?); save the file as UTF-8"
+                )
             try:
                 line += decoder.decode(block).count("\n")
             except UnicodeDecodeError as error:

@@ -20,6 +20,7 @@ from turnout.spec import ModelSpec
 from turnout.spec.model import TASK_METRICS
 from turnout.steps import (
     artifact,
+    evaluate_baselines,
     evaluate_behaviour,
     evaluate_calibration,
     evaluate_clusters,
@@ -31,6 +32,7 @@ from turnout.steps import (
 )
 from turnout.steps import replay as replaying
 from turnout.steps.artifact import Model
+from turnout.steps.evaluate_baselines import Baseline
 from turnout.steps.evaluate_behaviour import Behaved
 from turnout.steps.evaluate_calibration import Calibration
 from turnout.steps.evaluate_champion import Champion
@@ -122,6 +124,7 @@ class Evaluation:
     failed: tuple[Untried, ...] = ()
     calibration: Calibration | None = None
     behaved: tuple[Behaved, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     agreement: float | None = None
 
@@ -172,6 +175,7 @@ def evaluate(
     comparison = _compare(spec, answers, asked) if asked else None
     version = champion.version if champion else ""
     behaved = evaluate_behaviour.check(spec, model, part)
+    baselines = evaluate_baselines.baselines(spec, part, answers, is_share=spec.metric in _SHARES)
     replayed = _replayed(spec, model, champion, books=books, namespace=namespace)
     return Evaluation(
         metric=spec.metric,
@@ -189,12 +193,14 @@ def evaluate(
             incomparable=incomparable,
             replayed=replayed,
             behaved=behaved,
+            baselines=baselines,
         ),
         answers=answers,
         **_by_class(answers) if spec.task == "classification" else {},
         slices=evaluate_slices.slices(spec, part, answers, overall=score, estimate=lambda some: _estimate(spec, some)),
         calibration=evaluate_calibration.calibration(answers) if spec.task == "classification" else None,
         behaved=behaved,
+        baselines=baselines,
         clusters=evaluate_clusters.clusters(part, answers) if spec.task == "clustering" else (),
         agreement=evaluate_clusters.agreement(answers, asked) if spec.task == "clustering" and asked else None,
         champion=version,
@@ -220,6 +226,7 @@ def take(evaluation: Evaluation, *, to: Path) -> None:
         "candidate": evaluation.best.name,
         "calibration": asdict(evaluation.calibration) if evaluation.calibration else None,
         "behaviour": [asdict(one) for one in evaluation.behaved],
+        "baselines": [asdict(one) for one in evaluation.baselines],
         "slices": [asdict(one) for one in evaluation.slices],
         "clusters": [asdict(one) for one in evaluation.clusters],
         "failed": {one.name: one.error for one in evaluation.failed},

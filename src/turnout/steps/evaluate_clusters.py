@@ -41,7 +41,7 @@ def thin(part: Part, *, seed: int) -> Part:
     if part.rows <= _MOST_ROWS:
         return part
     rows = _drawn(part.rows, seed=seed)
-    return replace(part, features=parts.select(part.features, rows), label=part.label[rows])
+    return replace(part, features=parts.select(part.features, rows), label=part.label[rows], groups=None)
 
 
 def scorer(spec: ModelSpec, features: Mapping[str, Array]) -> Callable[[Any, Any, Any], float]:

@@ -128,11 +128,12 @@ def clusters(places: Array, numbers: Array) -> str:
     size, edge = 360.0, 14.0
     low = places.min(axis=0)
     scale = (size - 2 * edge) / (float((places.max(axis=0) - low).max()) or 1.0)
+    width, height = (places.max(axis=0) - low) * scale + 2 * edge
     body = []
     across, up = ((places - low) * scale).T
     for x, y, number in zip(_thinned(across), _thinned(up), _thinned(numbers), strict=True):
-        body.append(f'<circle cx="{edge + x:.1f}" cy="{size - edge - y:.1f}" r="3" fill="{colour(int(number))}"/>')
-    return _svg(size, size, body, label="rows by cluster")
+        body.append(f'<circle cx="{edge + x:.1f}" cy="{height - edge - y:.1f}" r="3" fill="{colour(int(number))}"/>')
+    return _svg(float(width), float(height), body, label="rows by cluster")
 
 
 def colour(number: int) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from turnout.spec import Gates
+from turnout.steps.evaluate_baselines import Baseline
 from turnout.steps.evaluate_behaviour import Behaved
 from turnout.steps.evaluate_statistics import Estimate, Paired
 from turnout.steps.replay import Replay
@@ -39,17 +40,20 @@ def decide(
     incomparable: str = "",
     replayed: Replay | None = None,
     behaved: Sequence[Behaved] = (),
+    baselines: Sequence[Baseline] = (),
 ) -> Decision:
     """The gate's answer.
 
     `champion` is the champion's version, empty when the endpoint has none; without a `comparison`, `incomparable` says
-    why there is none. `replayed` is there when the spec asks for a replay, `behaved` are its checks of behaviour.
+    why there is none. `replayed` is there when the spec asks for a replay, `behaved` are its checks of behaviour,
+    `baselines` the answers without a model that it wants to be beaten.
     """
     checks = (
         _minimum(gates, metric, score),
         _against_champion(gates, metric, champion, comparison, incomparable),
         _on_logged_requests(gates, replayed),
         *map(_behaves, behaved),
+        *(_beats(metric, one) for one in baselines),
     )
     passed = all(ok for ok, _ in checks)
     failures = [text for ok, text in checks if not ok]
@@ -90,6 +94,14 @@ def _against_champion(
         return True, f"just as good as champion {champion}: {numbers}"
     seen = f"a loss of {comparison.smallest_effect:.3g} would have been found in 80 % of cases"
     return True, f"not shown to be worse than champion {champion}{by}: {numbers}; {seen}"
+
+
+def _beats(metric: str, one: Baseline) -> tuple[bool, str]:
+    said = (
+        f"{one.name} ({metric} {one.score:.4f}): {one.comparison.difference:+.4f} "
+        f"(95 % interval {one.comparison.low:+.4f} to {one.comparison.high:+.4f})"
+    )
+    return one.beaten, f"better than {said}" if one.beaten else f"not shown to be better than {said}"
 
 
 def _behaves(one: Behaved) -> tuple[bool, str]:

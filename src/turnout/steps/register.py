@@ -74,16 +74,20 @@ def register(
     keeping.keep(lineage.snapshot, snapshot, artifacts_url=artifacts_url)
     registry = Registry(mlflow_uri, model=spec.name, artifacts_url=storage.join(artifacts_url, "mlflow", spec.name))
     mlflow_run = registry.run(lineage.run, tags=tags)
-    registry.log(
-        mlflow_run,
-        parameters=_parameters(spec, facts),
-        metrics=_metrics(facts),
-        files=(
-            report,
-            *(best / name for name in (artifact.SEARCH, artifact.EVALUATION, artifact.UNFITTED)),
-            lineage.snapshot / "snapshot.json",
-        ),
-    )
+    with TemporaryDirectory(prefix="turnout-register-") as scratch:
+        # MLflow shows what ends in .html as a page; KFP gives files no ending.
+        page = Path(scratch, "report.html")
+        shutil.copy(report, page)
+        registry.log(
+            mlflow_run,
+            parameters=_parameters(spec, facts),
+            metrics=_metrics(facts),
+            files=(
+                page,
+                *(best / name for name in (artifact.SEARCH, artifact.EVALUATION, artifact.UNFITTED)),
+                lineage.snapshot / "snapshot.json",
+            ),
+        )
     models = storage.join(artifacts_url, "models", spec.name)
     number = registry.version(lineage.run, mlflow_run=mlflow_run, folder=models, description=facts["gate"]["reason"])
     made = Registered(

@@ -100,15 +100,25 @@ def build(candidate: Candidate, found: Mapping[str, Prepared], *, columns: list[
 
 
 def space(candidate: Candidate, pipeline: Pipeline) -> dict[str, Any]:
-    """The candidate's grid in the pipeline's parameter names: lists, and distributions for ranges."""
+    """The candidate's grid in the pipeline's parameter names: lists, and distributions for ranges.
+
+    Raises:
+        DataError: the grid is about text, and not exactly one column is.
+    """
     return {_path(name, pipeline): _values(values) for name, values in candidate.grid.items()}
 
 
 def _path(name: str, pipeline: Pipeline) -> str:
-    """`C` is the model's; `step1.k` belongs to a preprocessing step, wherever the pipeline has it."""
+    """`C` is the model's, `step1.k` a preprocessing step's wherever the pipeline has it, `text.x` that of tf-idf."""
     step, dot, parameter = name.partition(".")
     if not dot:
         return f"model__{name}"
+    if step == "text":
+        parts = getattr(pipeline.named_steps.get("prepare"), "transformers", ())
+        found = [part for part, made, _ in parts if isinstance(made, TfidfVectorizer)]
+        if len(found) != 1:
+            raise DataError(f"grid: {name} is about one column of text, and {len(found)} columns are prepared as text")
+        return f"prepare__{found[0]}__{parameter}"
     inside = "prepare__numeric" if isinstance(pipeline.named_steps.get("prepare"), ColumnTransformer) else "prepare"
     return f"{inside}__{step}__{parameter}"
 

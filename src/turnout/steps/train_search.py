@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ from turnout.steps import train_curve, train_pipeline
 from turnout.steps.parts import Array
 
 __all__ = ["Point", "Scoring", "Search", "folds", "search"]
+
+_TEXT = re.compile(r"^text\d+\.")
 
 Scoring = str | Callable[[Any, Any, Any], float]
 """A metric of scikit-learn by name, or what scores an estimator on rows and their labels."""
@@ -244,7 +247,7 @@ def _plain(value: Any) -> Any:
 def _short(name: str) -> str:
     """A parameter as the spec names it."""
     model = name.removeprefix("model__")
-    return model if model != name else ".".join(name.split("__")[-2:])
+    return model if model != name else _TEXT.sub("text.", ".".join(name.split("__")[-2:]))
 
 
 def _first_line(error: Exception) -> str:

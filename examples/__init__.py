@@ -1,0 +1,1 @@
+"""Models to look at, to try, and to begin from: `make example NAME=bikes` runs one."""
