@@ -219,6 +219,47 @@ def test_a_wrong_spec_is_refused_with_the_path(server: Server, routes: str, spec
     assert field in [cause["field"] for cause in refused.json()["details"]["causes"]]
 
 
+@pytest.mark.parametrize(
+    ("spec", "field", "said"),
+    [
+        ({"policy": {"alpha": 2}}, "spec.policy.alpha", "alpha is at least 0.000001 and at most 0.5"),
+        ({"policy": {"margin": 0.75}}, "spec.policy.margin", "margin is at least 0 and at most 0.5"),
+        ({"policy": {"margin": -0.01}}, "spec.policy.margin", "margin is at least 0 and at most 0.5"),
+        ({"policy": {"steps": [5, 50, 20, 60]}}, "spec.policy.steps", "steps must rise strictly"),
+        ({"policy": {"steps": [5, 5]}}, "spec.policy.steps", "steps must rise strictly"),
+        ({"policy": {"steps": [100]}}, "spec.policy.steps[0]", "should be less than or equal to 99"),
+        ({"policy": {"guardrails": {"errorRate": 2}}}, "spec.policy.guardrails.errorRate", "less than or equal to 1"),
+        ({"policy": {"onFail": "panic"}}, "spec.policy.onFail", 'supported values: "rollback", "hold"'),
+        ({"policy": {"bake": "soon"}}, "spec.policy.bake", "should match"),
+        ({"challengers": ["d-v2"], "shadows": ["d-v2"]}, "spec", "a version is a challenger or a shadow, not both"),
+        (
+            {"sticky": {"header": "x-user"}, "policy": {"onSecond": "together"}},
+            "spec",
+            "policy.onSecond must be queue or replace",
+        ),
+    ],
+)
+def test_a_bad_turnout_is_refused_with_what_was_wanted(
+    server: Server, ns: str, spec: Any, field: str, said: str
+) -> None:
+    body = {"apiVersion": "turnout.dev/v1alpha1", "kind": "Turnout", "metadata": {"name": "d"}, "spec": spec}
+    refused = server.post(f"/apis/turnout.dev/v1alpha1/namespaces/{ns}/turnouts", body)
+    assert reason(refused) == (422, "Invalid")
+    causes = refused.json()["details"]["causes"]
+    assert any(cause["field"] == field and said in cause["message"] for cause in causes), causes
+
+
+@pytest.mark.parametrize("policy", [{"alpha": 0.5, "margin": 0}, {"alpha": 0.000001, "margin": 0.5, "steps": [99]}])
+def test_a_turnout_at_its_limits_is_taken(server: Server, ns: str, policy: Any) -> None:
+    body = {
+        "apiVersion": "turnout.dev/v1alpha1",
+        "kind": "Turnout",
+        "metadata": {"name": "d"},
+        "spec": {"policy": policy},
+    }
+    assert server.post(f"/apis/turnout.dev/v1alpha1/namespaces/{ns}/turnouts", body).status_code == 201
+
+
 @pytest.mark.parametrize("bad", ["Upper", "a_b", "-a", "a" * 254])
 def test_a_bad_name_is_refused(server: Server, maps: str, bad: str) -> None:
     refused = server.post(maps, config_map(bad))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -11,16 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.manifests.rendering import ROOT, Object
+from tests.manifests.rendering import Object
+from turnout.predictor.identity import Identity
+from turnout.predictor.metrics import Metrics
+from turnout.predictor.recording import DURABILITIES, Policy, record
 
-# What predictors say about themselves: turnout.predictor.metrics and .recording.
-METRICS = {
-    "turnout_requests_total",
-    "turnout_request_duration_seconds_bucket",
-    "turnout_prediction_log_records_total",
-    "turnout_prediction_log_ledger_up",
-    "turnout_prediction_log_backlog_bytes",
-}
+_METRIC = re.compile(r"(turnout_\w+)(?:\{([^}]*)\})?")
+_GROUPED = re.compile(r"\bby \(([^)]*)\)")
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +45,57 @@ def test_the_certificate_is_the_one_that_the_gateway_shows(everything: list[Obje
     assert certificate["metadata"]["namespace"] == gateway["metadata"]["namespace"]
 
 
-def test_alerts_and_dashboard_ask_for_metrics_that_there_are(everything: list[Object]) -> None:
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
+    """Metric to label to values, as a predictor that has answered something says them."""
+    metrics = Metrics(model="digits", version="digits-v1")
+    metrics.count_reply(503)
+    metrics.count_predictions(1, [0.001])
+    lines, loop = list(metrics.lines()), asyncio.new_event_loop()
+    for durability in DURABILITIES:
+        recording = record(
+            tmp_path_factory.mktemp("log"),
+            Identity("default", "digits", "digits-v1", "pod"),
+            ledger_url="http://127.0.0.1:9",
+            ledger_token_file="",
+            policy=Policy(durability=durability),
+            loop=loop,
+        )
+        lines += recording.metrics(metrics.labels)
+    loop.close()
+    found: dict[str, dict[str, set[str]]] = {}
+    for name, labels in (match.groups(default="") for line in lines if (match := _METRIC.match(line))):
+        for label, value in re.findall(r'(\w+)="([^"]*)"', labels):
+            found.setdefault(name, {}).setdefault(label, set()).add(value)
+    return found
+
+
+def questions(everything: list[Object]) -> list[str]:
+    """The PromQL of all alerts and panels."""
     rules = named(everything, "PrometheusRule", "turnout")["spec"]["groups"][0]["rules"]
     board = json.loads(named(everything, "ConfigMap", "turnout-dashboard")["data"]["rollouts.json"])
-    asked = [rule["expr"] for rule in rules]
-    asked += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
-    assert {name for text in asked for name in re.findall(r"turnout_\w+", text)} == METRICS
-    source = "".join(path.read_text() for path in (ROOT / "src" / "turnout" / "predictor").glob("*.py"))
-    for name in METRICS:
-        assert name.removeprefix("turnout_").removesuffix("_bucket") in source, name
+    return [rule["expr"] for rule in rules] + [
+        target["expr"] for panel in board["panels"] for target in panel["targets"]
+    ]
+
+
+def test_alerts_and_dashboard_ask_for_metrics_and_labels_that_predictors_export(
+    everything: list[Object], exported: dict[str, dict[str, set[str]]]
+) -> None:
+    for question in questions(everything):
+        asked = _METRIC.findall(question)
+        assert asked, question
+        grouped = {label.strip() for group in _GROUPED.findall(question) for label in group.split(",")}
+        for name, matchers in asked:
+            assert name in exported, question
+            assert grouped <= exported[name].keys(), question
+            for label, sign, value in re.findall(r'(\w+)(=~?)"([^"]*)"', matchers):
+                assert label in exported[name], question
+                if value.startswith("$"):
+                    continue  # a variable of the dashboard
+                pattern = value if sign == "=~" else re.escape(value)
+                assert any(re.fullmatch(pattern, one) for one in exported[name][label]), question
+        assert question.count("(") == question.count(")")
 
 
 def test_scraped_pods_are_the_predictors(everything: list[Object]) -> None:

@@ -264,6 +264,8 @@ _RULES: dict[str, _Holds] = {
     ),
     # Turnout
     "steps must rise strictly": _rise_strictly,
+    "margin is at least 0 and at most 0.5": lambda margin: 0 <= margin <= 0.5,
+    "alpha is at least 0.000001 and at most 0.5": lambda alpha: 0.000001 <= alpha <= 0.5,
     "a version is a challenger or a shadow, not both": lambda spec: (
         not set(spec.get("shadows", ())) & set(spec.get("challengers", ()))
     ),
