@@ -4,6 +4,7 @@
 #   images/build.sh [predictor|pipeline|control ...]     (default: these three)
 #   images/build.sh postgres seaweedfs storage-initializer sklearn-predictor
 #
+# Build context is the repository's root (.dockerignore names what it gives), labels say what was built from what.
 # postgres, seaweedfs and storage-initializer are for check machines that cannot pull what others publish (manifests/overlays/node).
 #
 # TAG       their tag (default: the version in pyproject.toml)
@@ -44,7 +45,8 @@ revision=$(git rev-parse HEAD 2> /dev/null || echo unknown)
 if [ -n "$(git status --porcelain 2> /dev/null)" ]; then revision="$revision-dirty"; fi
 source=$(git config --get remote.origin.url || true)
 case $source in https://*) ;; *) source=unknown ;; esac # nobody needs to know a path of this machine
-arguments=(--build-arg "SOURCE=$source" --build-arg "REVISION=$revision" --build-arg "VERSION=$tag")
+label=org.opencontainers.image
+arguments=(--label "$label.source=$source" --label "$label.revision=$revision" --label "$label.version=$tag")
 if [ -n "${BASE:-}" ]; then arguments+=(--build-arg "BASE=$BASE"); fi
 if [ "$builder" = buildah ]; then command=(buildah build); else command=("$builder" build); fi
 
@@ -52,5 +54,5 @@ for name in "${names[@]}"; do
   image="$registry/turnout-$name:$tag"
   echo "== $image ($builder)"
   # shellcheck disable=SC2086 # BUILD_ARGS is several words
-  "${command[@]}" "${arguments[@]}" ${BUILD_ARGS:-} --file "images/$name/Dockerfile" --tag "$image" .
+  "${command[@]}" "${arguments[@]}" --label "$label.title=turnout $name" ${BUILD_ARGS:-} --file "images/$name/Dockerfile" --tag "$image" .
 done
