@@ -23,10 +23,10 @@ _CHAMPION_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True)
 class Example:
-    """What is run: a draft out of a table, if there is one, and model.yaml files in their order."""
+    """What is run: a draft out of a table with a label, if there is one, and model.yaml files in their order."""
 
     specs: tuple[str, ...] = ("model.yaml",)
-    draft: tuple[str, ...] = ()
+    draft: tuple[str, str] | None = None
 
 
 EXAMPLES = {
@@ -34,9 +34,7 @@ EXAMPLES = {
     "clusters": Example(),
     "digits": Example(("forest.yaml", "triple.yaml")),
     "flights": Example(),
-    "own-data": Example(
-        draft=("init", "data/tumours.csv", "--label", "diagnosis", "--force", "--output", "model.yaml")
-    ),
+    "own-data": Example(draft=("data/tumours.csv", "diagnosis")),
     "text": Example(),
     "wine": Example(),
 }
@@ -61,10 +59,9 @@ def _run(folder: Path, example: Example, rest: list[str]) -> int:
     if not lifecycle.status(settings.home()).running:
         _typed("turnout", "up", quiet=True)
     if example.draft:
-        command, *words = example.draft
-        _typed(
-            "turnout", command, *(str(folder / word) if word.endswith((".csv", ".yaml")) else word for word in words)
-        )
+        table, label = example.draft
+        output = ("--output", str(folder / "model.yaml"), "--force")
+        _typed("turnout", "init", str(folder / table), "--label", label, *output)
     for spec in example.specs:
         _typed("turnout", "run", str(folder / spec))
     questions = json.loads((_ROOT / folder / "question.json").read_text(encoding="utf-8"))
@@ -80,7 +77,7 @@ def _typed(program: str, *words: str, quiet: bool = False) -> None:
     Raises:
         CalledProcessError: it failed.
     """
-    print(f"$ {shlex.join((program, *words))}", flush=True)
+    print(f"+ {shlex.join((program, *words))}", flush=True)
     found = Path(sys.executable) if program == "python" else Path(sys.executable).with_name(program)
     subprocess.run([found, *words], cwd=_ROOT, check=True, stdout=subprocess.DEVNULL if quiet else None)
 

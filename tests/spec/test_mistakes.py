@@ -96,6 +96,13 @@ MISTAKES = [
         "candidates[0].grid.step1.treshold",
         "did you mean 'threshold'?",
     ),
+    (
+        "max_depth: [5, 10]",
+        "text.ngram_rage: [1]",
+        19,
+        "candidates[0].grid.text.ngram_rage",
+        "did you mean 'ngram_range'?",
+    ),
     ("max_depth: [5, 10]", "step2.k: [1]", 19, "candidates[0].grid.step2.k", "there is no preprocessing step 'step2'"),
     ("min_rows: 10", "fresh: 1d", 10, "checks.fresh", "by which time?"),
     ("label: digit", "time: p00\nlabel: digit", 13, "checks.columns.p00.type", "so it is a datetime"),

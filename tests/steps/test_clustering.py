@@ -178,6 +178,7 @@ def test_a_clustering_needs_no_label_and_a_classification_does() -> None:
     [
         ("label: kind", "label: a clustering learns from no label"),
         ("split: {method: stratified}", "split.method: 'stratified' needs classes"),
+        ("gates: {beats: [constant]}", "gates.beats: no answer is right or wrong here"),
         ("gates: {replay: {}}", "gates.replay: clusters have other numbers in every version"),
         ("behaviour: [{name: b, column: a, add: 1, expect: no lower}]", "clusters have no order"),
         ("metric: accuracy", "'accuracy' does not measure a clustering"),

@@ -114,6 +114,20 @@ def test_letters_beyond_ascii_are_served_as_scikit_learn_reads_them(tmp_path: Pa
     assert found.export.parity.different == 0
 
 
+def test_how_words_go_together_is_searched(tmp_path: Path) -> None:
+    candidate = {**LOGISTIC, "features": ["note"], "grid": {"text.ngram_range": [[1, 1], [1, 2]], "C": [1.0, 9.0]}}
+    table = orders(200)
+    table["kind"] = np.where(table["note"].fillna("").str.contains("fish"), "late", "in time")
+    found = trained(spec_of(candidate), tmp_path, table, candidate="logistic")
+    assert {tuple(point.parameters["text.ngram_range"]) for point in found.search.points} == {(1, 1), (1, 2)}
+
+
+def test_a_grid_about_words_wants_one_column_of_them(tmp_path: Path) -> None:
+    candidate = {**LOGISTIC, "features": ["weight"], "grid": {"text.ngram_range": [[1, 1]]}}
+    with pytest.raises(DataError, match=r"text\.ngram_range is about one column of text, and 0 columns are prepared"):
+        trained(spec_of(candidate), tmp_path, orders(), candidate="logistic")
+
+
 def test_a_candidate_sees_the_features_that_it_names(tmp_path: Path) -> None:
     """The other columns are part of its requests, and change no answer."""
     spec = spec_of({**LOGISTIC, "features": ["we*", "city"]})
