@@ -78,10 +78,20 @@ def behaviour(**check: Any) -> dict[str, Any]:
     return {"behaviour": [{"name": "check", "column": "rooms of it", **check}]}
 
 
+def pricing(**check: Any) -> ModelSpec:
+    return spec_of(RIDGE, label="price", task="regression", drop=["kind"], **behaviour(**check))
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of prices: what is checked about it changes nothing of it, so that one is enough."""
+    folder = tmp_path_factory.mktemp("priced")
+    trained(pricing(add=1.0, expect="same"), folder, mixed(), candidate="ridge")
+    return folder
+
+
 def of_price(folder: Path, **check: Any) -> Evaluation:
-    return evaluated(
-        spec_of(RIDGE, label="price", task="regression", drop=["kind"], **behaviour(**check)), folder, mixed()
-    )
+    return evaluate(pricing(**check), models=[folder / "ridge"], test=folder / "test.parquet", champion=None)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +103,8 @@ def of_price(folder: Path, **check: Any) -> Evaluation:
         ({"column": "garden", "to": 1.0, "expect": "same", "share": 0.0}, True),
     ],
 )
-def test_behaviour_decides_with_the_gate(tmp_path: Path, check: dict[str, Any], passed: bool) -> None:
-    found = of_price(tmp_path, **check)
+def test_behaviour_decides_with_the_gate(priced: Path, check: dict[str, Any], passed: bool) -> None:
+    found = of_price(priced, **check)
     assert (found.behaved[0].passed, found.decision.passed) == (passed, passed)
     if not passed:
         assert "behaviour check: 0.0% of 80 rows behave so, 100.0% were wanted" in found.decision.reason
@@ -115,9 +125,9 @@ def test_the_probability_of_a_class_goes_in_a_direction(tmp_path: Path) -> None:
         ({"to": "many", "expect": "same"}, "rooms of it holds numbers, and they cannot become 'many'"),
     ],
 )
-def test_a_check_that_cannot_be_made_is_named(tmp_path: Path, check: dict[str, Any], message: str) -> None:
+def test_a_check_that_cannot_be_made_is_named(priced: Path, check: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        of_price(tmp_path, **check)
+        of_price(priced, **check)
 
 
 def test_a_direction_wants_a_class_that_there_is(tmp_path: Path) -> None:

@@ -13,53 +13,64 @@ import pytest
 
 from tests.steps.learning import BAYES, FOREST, LOGISTIC, numbers, parts, spec_of, trained
 from turnout.errors import Failed, ModelError
-from turnout.steps import artifact, evaluate
+from turnout.spec import ModelSpec
+from turnout.steps import artifact, evaluate, exporting, train_pipeline, train_search
 from turnout.steps import parts as reading
 from turnout.steps.train import Untrained, attempt, load
+from turnout.steps.train_search import Search
 
 MANY = {**LOGISTIC, "grid": {"C": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]}}
 
 
-def test_a_random_search_draws_with_the_seed_of_the_split(tmp_path: Path) -> None:
+def searched(spec: ModelSpec) -> Search:
+    """The search of the first candidate alone, without the export of its winner."""
+    table, candidate = numbers(), spec.candidates[0]
+    features = {name: table[name].to_numpy(np.float32) for name in ("a", "b", "c")}
+    found = train_pipeline.kinds(features, spec.features, candidate)
+    pipeline = train_pipeline.build(candidate, found, columns=list(features), seed=spec.split.seed)
+    rows, label = exporting.frame(features), table["kind"].to_numpy()
+    return train_search.search(pipeline, rows, label, spec=spec, candidate=candidate.name, scoring=spec.metric)[1]
+
+
+def test_a_random_search_draws_with_the_seed_of_the_split() -> None:
     drawn = {**LOGISTIC, "grid": {"C": {"low": 0.001, "high": 100.0, "log": True}}}
     values = []
     for seed in (1, 1, 2):
         spec = spec_of(drawn, search={"method": "random", "points": 4}, split={"seed": seed})
-        found = trained(spec, tmp_path, numbers(), candidate="logistic")
-        values.append([point.parameters["C"] for point in found.search.points])
+        values.append([point.parameters["C"] for point in searched(spec).points])
     assert values[0] == values[1] != values[2]
     assert len(values[0]) == 4
     assert all(0.001 <= value <= 100 for value in values[0])
 
 
-def test_a_random_search_tries_no_point_of_a_small_grid_twice(tmp_path: Path) -> None:
-    found = trained(spec_of(MANY, search={"method": "random", "points": 50}), tmp_path, numbers(), candidate="logistic")
-    assert sorted(point.parameters["C"] for point in found.search.points) == [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]
+def test_a_random_search_tries_no_point_of_a_small_grid_twice() -> None:
+    found = searched(spec_of(MANY, search={"method": "random", "points": 50}))
+    assert sorted(point.parameters["C"] for point in found.points) == [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]
 
 
 @pytest.mark.parametrize(("whole", "kind"), [(True, int), (False, float)])
-def test_ranges_give_numbers_of_their_kind(tmp_path: Path, whole: bool, kind: type) -> None:
+def test_ranges_give_numbers_of_their_kind(whole: bool, kind: type) -> None:
     name = "max_depth" if whole else "min_impurity_decrease"
     forest = {**FOREST, "grid": {name: {"low": 1 if whole else 0.0, "high": 3 if whole else 0.1, "whole": whole}}}
-    found = trained(spec_of(forest, search={"method": "random", "points": 3}), tmp_path, numbers(), candidate="forest")
-    assert {type(point.parameters[name]) for point in found.search.points} == {kind}
+    found = searched(spec_of(forest, search={"method": "random", "points": 3}))
+    assert {type(point.parameters[name]) for point in found.points} == {kind}
 
 
-def test_halving_spends_most_rows_on_the_best_points(tmp_path: Path) -> None:
-    found = trained(spec_of(MANY, search={"method": "halving"}), tmp_path, numbers(), candidate="logistic")
-    assert len(found.search.points) > 6
-    assert found.search.winner.mean > 0.7
+def test_halving_spends_most_rows_on_the_best_points() -> None:
+    found = searched(spec_of(MANY, search={"method": "halving"}))
+    assert len(found.points) > 6
+    assert found.winner.mean > 0.7
 
 
-def test_the_steps_before_the_model_are_searched_too(tmp_path: Path) -> None:
+def test_the_steps_before_the_model_are_searched_too() -> None:
     candidate = {
         **LOGISTIC,
         "preprocess": [{"use": "sklearn.decomposition.PCA"}],
         "grid": {"step1.n_components": [1, 3], "C": [0.1, 1.0]},
     }
-    found = trained(spec_of(candidate), tmp_path, numbers(), candidate="logistic")
-    assert found.search.points[0].parameters.keys() == {"step1.n_components", "C"}
-    assert found.search.winner.parameters["step1.n_components"] == 3
+    found = searched(spec_of(candidate))
+    assert found.points[0].parameters.keys() == {"step1.n_components", "C"}
+    assert found.winner.parameters["step1.n_components"] == 3
 
 
 def test_a_nested_score_is_of_rows_that_the_search_never_saw(tmp_path: Path) -> None:
