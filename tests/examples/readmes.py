@@ -51,4 +51,5 @@ def _words(command: str) -> list[str]:
         assert re.search(described, (ROOT / "Makefile").read_text(encoding="utf-8"))
         return [sys.executable, "-m", "examples", found[1]]
     program, *words = command.split()
-    return [str(Path(sys.executable).with_name(program)), *words]
+    ours = Path(sys.executable).with_name(program)
+    return [str(ours) if ours.exists() else program, *words]
