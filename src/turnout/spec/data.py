@@ -181,4 +181,7 @@ class Split(Block):
     method: Literal["random", "stratified", "group", "time"] = "random"
     by: Text | None = Field(default=None, description="Of a group split: the column; it is no feature.")
     test: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.25
+    most_rows: Annotated[Whole, Field(ge=100)] | None = Field(
+        default=None, description="Of each part: so many of its rows are used, drawn by their keys. Absent: all."
+    )
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from turnout.spec import Column, ModelSpec
+from turnout.steps import shelving
 from turnout.steps.quarantine import BadCell
 
 __all__ = ["check"]
@@ -32,13 +33,24 @@ def check(table: Any, spec: ModelSpec, *, keys: Sequence[str], now_us: int) -> l
         for name in table.column_names
     }
     ruled = {name: column for name, column in columns.items() if column is not None}
-    frame = table.select(list(ruled)).to_pandas(types_mapper=_PANDAS.get)
-    found: list[BadCell] = []
-    try:
-        pandera.DataFrameSchema(ruled).validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as errors:
-        found = _cells(errors.failure_cases, frame)
+    # What is unique shows in the whole column only; everything else in any part of the table.
+    whole = {name: column for name, column in ruled.items() if column.unique}
+    found = _broken(table.select(list(whole)), whole, first=0) if whole else []
+    rest, first = {name: column for name, column in ruled.items() if not column.unique}, 0
+    for piece in shelving.slices(table.select(list(rest))):
+        found += _broken(piece, rest, first=first)
+        first += piece.num_rows
     return found + _same_keys(table, [key for key in keys if key in table.column_names])
+
+
+def _broken(table: Any, columns: dict[str, Any], *, first: int) -> list[BadCell]:
+    """What pandera says of a piece of the table that begins with the row `first`."""
+    frame = table.to_pandas(types_mapper=_PANDAS.get)
+    try:
+        pandera.DataFrameSchema(columns).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as errors:
+        return _cells(errors.failure_cases, frame, first=first)
+    return []
 
 
 def _column(values: Any, rule: Column, name: str, *, spec: ModelSpec, keys: Sequence[str], now_us: int) -> Any:
@@ -68,11 +80,14 @@ def _checks(values: Any, rule: Column) -> list[Any]:
     return checks
 
 
-def _cells(cases: pd.DataFrame, frame: pd.DataFrame) -> list[BadCell]:
+def _cells(cases: pd.DataFrame, frame: pd.DataFrame, *, first: int) -> list[BadCell]:
     """pandera's findings in our words; the value is the cell's own, however the check saw it."""
     return [
         BadCell(
-            row=int(row), column=str(column), rule=_PANDERA_NAMES.get(rule, str(rule)), value=_text(frame[column][row])
+            row=first + int(row),
+            column=str(column),
+            rule=_PANDERA_NAMES.get(rule, str(rule)),
+            value=_text(frame[column][row]),
         )
         for column, rule, row in zip(cases["column"], cases["check"], cases["index"], strict=True)
     ]
@@ -80,7 +95,7 @@ def _cells(cases: pd.DataFrame, frame: pd.DataFrame) -> list[BadCell]:
 
 def _same_keys(table: Any, keys: list[str]) -> list[BadCell]:
     """Every row whose key another row has too: nobody can say which of them is right."""
-    if not keys:
+    if not keys or (len(keys) == 1 and pc.count_distinct(table.column(keys[0])).as_py() == table.num_rows):
         return []
     frame = table.select(keys).to_pandas(types_mapper=_PANDAS.get)
     twice = frame.duplicated(keep=False) & frame.notna().all(axis="columns")

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from turnout.errors import DataError
-from turnout.steps import logical
+from turnout.steps import logical, shelving
 
 __all__ = ["Words", "lines", "read"]
 
@@ -49,20 +49,24 @@ def read(path: Path, *, separator: str, where: str) -> Words:
         skipped.append(row.actual_columns)
         return "skip"
 
+    options: dict[str, Any] = {
+        "read_options": pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+        "parse_options": pyarrow.csv.ParseOptions(
+            delimiter=separator, newlines_in_values=True, invalid_row_handler=skip
+        ),
+        "convert_options": pyarrow.csv.ConvertOptions(
+            default_column_type=pa.string(),
+            null_values=logical.MISSING_WORDS,
+            strings_can_be_null=True,
+            check_utf8=False,
+        ),
+    }
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=separator, newlines_in_values=True, invalid_row_handler=skip
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                default_column_type=pa.string(),
-                null_values=logical.MISSING_WORDS,
-                strings_can_be_null=True,
-                check_utf8=False,
-            ),
-        )
+        if path.stat().st_size <= _BLOCK_BYTES:
+            table = pyarrow.csv.read_csv(path, **options)
+        else:
+            with pyarrow.csv.open_csv(path, **options) as blocks:
+                table = shelving.gathered(blocks.schema, (pa.table(block) for block in blocks))
     except pa.ArrowInvalid as error:
         raise DataError(f"{where}: not a CSV file: {str(error).splitlines()[0]}") from error
     ragged = tuple(_ragged(path, separator, len(names))) if skipped else ()

@@ -145,8 +145,8 @@ def _columns(before: Kept, after: Kept, old: Any, new: Any, cells: Mapping[str, 
 def _shares(before: Any, after: Any) -> tuple[Any, Any]:
     if logical.kind_of(before.type) in {"string", "bool"}:
         words = [item["values"] for item in pc.value_counts(before).to_pylist()]
-        places = {word: min(index, _BINS) for index, word in enumerate(words)}
-        old, new = ([places.get(word, _BINS) for word in column.to_pylist()] for column in (before, after))
+        first = pa.array(words[:_BINS], before.type)
+        old, new = (pc.fill_null(pc.index_in(column, first), _BINS).to_numpy() for column in (before, after))
     else:
         plain = [pc.cast(c, pa.int64()) if pa.types.is_timestamp(c.type) else c for c in (before, after)]
         old, new = (pc.cast(c, pa.float64()).to_numpy() for c in plain)

@@ -6,6 +6,7 @@ pipeline and travel inside the model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from turnout.errors import DataError
 from turnout.spec import ModelSpec
 from turnout.steps import leaks as finding_leaks
-from turnout.steps import logical, profiles, snapshots, splitting
+from turnout.steps import logical, profiles, shelving, snapshots, splitting
 from turnout.steps.leaks import Leak
 
 __all__ = ["Parts", "featurize"]
@@ -50,17 +51,14 @@ def featurize(spec: ModelSpec, *, snapshot: Path, train: Path, test: Path, profi
     if label is not None:
         _label_suits(label, spec)
     table = _learnable(table, spec)
-    keys = zip(*(table.column(key).to_pylist() for key in spec.key_columns), strict=True)
-    tested = pa.array(
-        splitting.rows_of_test(
-            keys,
-            None if label is None else label.to_numpy(),
-            split=spec.split,
-            by=table.column(spec.split.by).to_pylist() if spec.split.by else (),
-            times_us=pc.cast(table.column(spec.time), pa.int64()).to_numpy() if spec.time else None,
-        )
+    tested = splitting.rows_of_test(
+        _values(table, spec.key_columns),
+        None if label is None else label.to_numpy(),
+        split=spec.split,
+        by=(value for (value,) in _values(table, (spec.split.by,))) if spec.split.by else (),
+        times_us=pc.cast(table.column(spec.time), pa.int64()).to_numpy() if spec.time else None,
     )
-    parts = {train: table.filter(pc.invert(tested)), test: table.filter(tested)}
+    parts = {train: _part(table, ~tested, spec), test: _part(table, tested, spec)}
     for path, part in parts.items():
         _write(path, part)
     classes = spec.label if spec.task == "classification" else None
@@ -70,6 +68,21 @@ def featurize(spec: ModelSpec, *, snapshot: Path, train: Path, test: Path, profi
     profile.parent.mkdir(parents=True, exist_ok=True)
     profile.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
     return Parts(train=parts[train].num_rows, test=parts[test].num_rows, leaks=leaks)
+
+
+def _values(table: Any, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Some columns row by row as Python's values, of which many at once would be large."""
+    for piece in shelving.slices(table.select(list(names))):
+        yield from zip(*(column.to_pylist() for column in piece.columns), strict=True)
+
+
+def _part(table: Any, rows: Any, spec: ModelSpec) -> Any:
+    """The rows that are true; where the spec bounds them, those that come first by another hash of their keys."""
+    if spec.split.most_rows is not None and rows.sum() > spec.split.most_rows:
+        # Not the places that divided the rows: in each part those lie on one side of a border.
+        at = splitting.places(_values(table, spec.key_columns), seed=spec.split.seed + 1)
+        rows = splitting.fewest(rows, at, most=spec.split.most_rows)
+    return shelving.where(table, rows)
 
 
 def _label_suits(label: Any, spec: ModelSpec) -> None:

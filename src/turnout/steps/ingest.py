@@ -30,6 +30,7 @@ from turnout.steps import (
     quarantine,
     querying,
     reading,
+    shelving,
     snapshots,
     uniting,
 )
@@ -278,7 +279,9 @@ def _cleans(sources: Sequence[SourceTable], bad: Mapping[str, Sequence[BadCell]]
         if not spec.keys and source.name not in looked_up and PREDICTION_KEY not in table.column_names:
             table = table.append_column(ROW_KEY, pa.array(np.arange(position, position + source.rows)))
             position += source.rows
-        cleans.append(Clean(source.name, table.filter(pa.array(good)), np.flatnonzero(good)))
+        if not good.all():
+            table = shelving.where(table, good)
+        cleans.append(Clean(source.name, table, np.flatnonzero(good)))
     return cleans
 
 

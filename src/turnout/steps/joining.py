@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from turnout.errors import DataError
+from turnout.steps import shelving
 
 __all__ = ["Clean", "Joined", "join"]
 
@@ -46,15 +47,16 @@ def join(sources: Sequence[Clean], keys: tuple[str, ...]) -> Joined:
     columns = {key: index.column(key) for key in keys}
     others: dict[str, Any] = {}
     for source in sources:
-        taken = source.table.take(index.column(_AT + source.name))
-        others |= {name: taken.column(name) for name in taken.column_names if name not in keys}
+        rest = source.table.select([name for name in source.table.column_names if name not in keys])
+        taken = shelving.taken(rest, index.column(_AT + source.name))
+        others |= {name: taken.column(name) for name in taken.column_names}
     table = pa.table(columns | {name: others[name] for name in sorted(others)})
     unmatched = {}
     for source in sources:
         alone = np.ones(len(source.rows), dtype=bool)
         alone[index.column(_AT + source.name).to_numpy()] = False
         unmatched[source.name] = source.rows[alone]
-    return Joined(table.combine_chunks(), unmatched)
+    return Joined(shelving.each(table, shelving.one_chunk), unmatched)
 
 
 def _fit_together(sources: Sequence[Clean], keys: tuple[str, ...]) -> None:
@@ -84,4 +86,4 @@ def _matches(sources: Sequence[Clean], keys: tuple[str, ...]) -> Any:
         rows = pa.array(np.arange(source.table.num_rows))
         indexed = source.table.select(list(keys)).append_column(_AT + source.name, rows)
         matches = indexed if matches is None else matches.join(indexed, keys=list(keys), join_type="inner")
-    return matches.sort_by([(key, "ascending") for key in keys])
+    return shelving.in_order(matches, keys)

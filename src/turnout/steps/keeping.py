@@ -18,7 +18,7 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from turnout import storage
 from turnout.errors import DataError, NotFound
-from turnout.steps import snapshots
+from turnout.steps import shelving, snapshots
 from turnout.steps.snapshots import Snapshot
 
 __all__ = ["Kept", "Part", "cut", "fetch", "find", "is_kept", "keep", "kept", "read", "sweep"]
@@ -105,9 +105,9 @@ def read(found: Kept, *, artifacts_url: str, only: Sequence[Part] | None = None)
         DataError: a part is missing or damaged, or the rows are not those that the id names.
     """
     parts = found.parts if only is None else only
-    tables = [_read_part(part, found.snapshot, artifacts_url) for part in parts]
-    keys = [(key, "ascending") for key in found.snapshot.keys]
-    table = pa.concat_tables(tables).sort_by(keys).combine_chunks()
+    first = _read_part(parts[0], found.snapshot, artifacts_url)
+    tables = (_read_part(part, found.snapshot, artifacts_url) for part in parts[1:])
+    table = shelving.in_order(shelving.gathered(first.schema, chain([first], tables)), found.snapshot.keys)
     if only is None and f"sha256:{snapshots.digest(table)}" != found.snapshot.digest:
         raise DataError(f"{artifacts_url}: the rows are not those of {found.snapshot.id}; somebody changed its parts")
     return table
@@ -157,7 +157,7 @@ def sweep(
 def cut(table: Any, snapshot: Snapshot) -> list[tuple[Part, Any]]:
     """The parts of a snapshot with their rows."""
     order = [name for name in (snapshot.time, *snapshot.keys) if name]
-    ordered = table.sort_by([(name, "ascending") for name in order]) if snapshot.time else table
+    ordered = shelving.in_order(table, order) if snapshot.time else table
     borders = _borders(ordered.select(list(snapshot.keys)).to_pandas())
     pieces = [ordered.slice(low, high - low) for low, high in pairwise(borders)]
     return [(Part(snapshots.digest(piece)[:_DIGITS], piece.num_rows), piece) for piece in pieces]

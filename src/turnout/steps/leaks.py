@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from turnout.spec import ModelSpec
-from turnout.steps import logical
+from turnout.steps import logical, shelving
 
 __all__ = ["Leak", "find", "read"]
 
@@ -128,8 +128,8 @@ def _on_both_sides(train: Any, test: Any, features: list[str], spec: ModelSpec) 
     """Rows of the test part that were trained on under another key."""
     if not features:
         return
-    trained = set(_hashes(train, features))
-    again = np.flatnonzero([value in trained for value in _hashes(test, features)])
+    trained = np.unique(_hashes(train, features))
+    again = np.flatnonzero(np.isin(_hashes(test, features), trained))
     # One or two rows may be equal by chance; where few values are possible, so may all.
     if len(again) < max(_FEWEST_COPIES, _COPIES * test.num_rows) or len(trained) < train.num_rows / 2:
         return
@@ -143,9 +143,10 @@ def _on_both_sides(train: Any, test: Any, features: list[str], spec: ModelSpec) 
     )
 
 
-def _hashes(table: Any, features: list[str]) -> list[int]:
-    frame = table.select(features).to_pandas()
-    return list(pd.util.hash_pandas_object(frame, index=False).tolist())
+def _hashes(table: Any, features: list[str]) -> Any:
+    """A number for each row, equal for rows whose features are."""
+    frames = (piece.to_pandas() for piece in shelving.slices(table.select(features)))
+    return np.concatenate([pd.util.hash_pandas_object(frame, index=False).to_numpy() for frame in frames])
 
 
 def _key(table: Any, row: int, spec: ModelSpec) -> str:

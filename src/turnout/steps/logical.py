@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from turnout.spec import ColumnType
+from turnout.steps import shelving
 
 __all__ = ["ARROW", "MISSING_WORDS", "Cast", "infer", "kind_of", "to_kind"]
 
@@ -99,7 +100,7 @@ def _kinds(types: Any) -> Iterator[tuple[ColumnType, tuple[Any, ...]]]:
 
 def _plain(column: Any) -> Any:
     """One contiguous array without dictionary encoding."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = shelving.one_chunk(column)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 

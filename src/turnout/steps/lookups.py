@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from turnout.errors import DataError
 from turnout.spec import ModelSpec, Source
-from turnout.steps import logical
+from turnout.steps import logical, shelving
 from turnout.steps.joining import Clean
 
 __all__ = ["attach", "identity"]
@@ -73,7 +73,7 @@ def _taken(table: Any, source: Source, clean: Clean, *, time: str | None) -> Any
     """The source's columns, one row for each of the table; missing where there is nothing to take."""
     at = _matches(table, source, clean.table, time=time)
     names = [name for name in clean.table.column_names if name not in identity(source)]
-    return clean.table.select(names).take(at)
+    return shelving.taken(clean.table.select(names), at)
 
 
 def _matches(table: Any, source: Source, side: Any, *, time: str | None) -> Any:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from turnout.errors import DataError
 from turnout.spec import ModelSpec
+from turnout.steps import shelving
 
 __all__ = ["Array", "Part", "read", "read_label", "select"]
 
@@ -55,11 +55,10 @@ def read(path: Path, *, spec: ModelSpec) -> Part:
     Raises:
         DataError: a column is neither numbers nor words, or the label is missing somewhere.
     """
-    # Not `read_table`: that imports pyarrow's datasets and with them pandas, a third of a second.
-    table = pq.ParquetFile(path).read()
+    table = shelving.read_parquet(path)
     if spec.split.method == "time":
         # Stable: rows of one moment stay in the order of their keys.
-        table = table.sort_by(str(spec.time))
+        table = shelving.in_order(table, [str(spec.time)])
     names = [name for name in table.column_names if name not in spec.hidden and not spec.dropped(name)]
     if not names:
         raise DataError(f"no column is left to learn from besides keys, label and dropped ones: {table.column_names}")
@@ -94,7 +93,7 @@ def read_label(column: pa.ChunkedArray, *, name: str, task: str) -> Array:
     if pa.types.is_floating(kind):
         return _whole(_finite(_numbers(column, pa.float64()), name), name)
     if _is_text(kind):
-        return np.asarray(_text(column), dtype=object)
+        return _text(column)
     raise DataError(f"label column '{name}': whole numbers or words were wanted for a classification, found {kind}")
 
 
@@ -112,7 +111,7 @@ def _feature(name: str, column: pa.ChunkedArray) -> Array:
     if pa.types.is_timestamp(kind):
         return _numbers(pc.cast(pc.cast(column, pa.timestamp("us", tz="UTC")), pa.int64()), pa.float64()) / 1e6
     if _is_text(kind):
-        return np.asarray(_text(column), dtype=object)
+        return _text(column)
     raise DataError(f"column '{name}' holds {kind}: neither numbers, times nor words; add it to `drop`")
 
 
@@ -128,8 +127,11 @@ def _numbers(column: pa.ChunkedArray, kind: pa.DataType) -> Array:
     return values
 
 
-def _text(column: pa.ChunkedArray) -> list[str]:
-    return [str(value) if value is not None else "" for value in column.to_pylist()]
+def _text(column: pa.ChunkedArray) -> Array:
+    """A column's words; each is one object, however many rows have it."""
+    encoded = shelving.one_chunk(pc.fill_null(pc.cast(column, pa.string()), "")).dictionary_encode()
+    words = np.array(["", *encoded.dictionary.to_pylist()], dtype=object)[1:]
+    return np.asarray(words[np.from_dlpack(pc.cast(encoded.indices, pa.int64()))])
 
 
 def _is_number(kind: pa.DataType) -> bool:

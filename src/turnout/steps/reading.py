@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from turnout.errors import DataError
 from turnout.spec import Checks, Column, ColumnType, Source
 from turnout.spec.rules import did_you_mean
-from turnout.steps import csvfiles, finding, logical
+from turnout.steps import csvfiles, finding, logical, shelving
 from turnout.steps.finding import Found
 from turnout.steps.quarantine import BadCell
 
@@ -46,8 +45,6 @@ class SourceTable:
     name: str
     table: Any
     files: tuple[File, ...]
-    file_of: np.ndarray[Any, Any]
-    row_of: np.ndarray[Any, Any]
     bad: tuple[BadCell, ...] = ()
     ragged: tuple[tuple[int, int, str], ...] = field(default=(), repr=False)
     separator: str = ","
@@ -59,13 +56,16 @@ class SourceTable:
 
     def place(self, rows: Sequence[int]) -> list[tuple[str, int]]:
         """File and line (for Parquet: row, from 1) of some rows."""
+        ends = np.cumsum([file.rows for file in self.files])
+        index_of = np.searchsorted(ends, rows, side="right").tolist()
+        keys = [
+            (index, int(row - ends[index] + self.files[index].rows)) for index, row in zip(index_of, rows, strict=True)
+        ]
         lines: dict[tuple[int, int], int] = {}
-        for index, file in enumerate(self.files):
-            wanted = {int(self.row_of[row]) for row in rows if self.file_of[row] == index}
-            if wanted:
-                found = _lines(file.local, self.separator, wanted)
-                lines.update({(index, row): line for row, line in found.items()})
-        keys = [(int(self.file_of[row]), int(self.row_of[row])) for row in rows]
+        for index in set(index_of):
+            wanted = {row for file, row in keys if file == index}
+            found = _lines(self.files[index].local, self.separator, wanted)
+            lines.update({(index, row): line for row, line in found.items()})
         return [(self.files[index].address, lines[index, row]) for index, row in keys]
 
 
@@ -112,15 +112,13 @@ def read(
         if checks.rule(name).type is None:
             kind = kinds.get(name, kind)
         made = logical.to_kind(raw, kind)
-        columns[name] = made.values
+        columns[name] = shelving.shelved(made.values)
         wrong = [int(row) for row in np.flatnonzero(made.failed)]
         bad += [BadCell(row=row, column=name, rule=f"type {kind}", value=str(raw[row].as_py())) for row in wrong]
     return SourceTable(
         name=source.name,
         table=pa.table(columns),
         files=tuple(part.file for part in parts),
-        file_of=np.repeat(np.arange(len(parts)), rows),
-        row_of=np.concatenate([np.arange(count) for count in rows]),
         bad=tuple(bad),
         ragged=tuple((index, line, text) for index, part in enumerate(parts) for line, text in part.ragged),
         separator=source.separator,
@@ -156,7 +154,7 @@ def _wanted(table: Any, source: Source, keys: tuple[str, ...], where: str) -> An
 
 def _read_parquet(path: Path, where: str) -> Any:
     try:
-        return pq.read_table(path, partitioning=None)
+        return shelving.read_parquet(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{where}: not a whole Parquet file: {str(error).splitlines()[0]}") from error
 
@@ -173,7 +171,7 @@ def _same_columns(first: _Part, other: _Part, source: str) -> None:
 
 def _settled(name: str, parts: list[_Part], rule: Column, source: str) -> tuple[Any, ColumnType]:
     """A column of all files with the kind that it is to have: the declared one, the files' own, or the inferred one."""
-    chunks = [part.table.column(name) for part in parts]
+    chunks = [shelving.decoded(part.table.column(name)) for part in parts]
     kinds: set[ColumnType] = set()
     for chunk in chunks:
         kind = logical.kind_of(chunk.type)

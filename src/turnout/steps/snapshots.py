@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from turnout.errors import DataError
 from turnout.spec import ColumnType
-from turnout.steps import logical
+from turnout.steps import logical, shelving
 
 __all__ = [
     "Snapshot",
@@ -134,7 +134,7 @@ def read_table(folder: Path) -> Any:
     """
     snapshot = read(folder)
     try:
-        table = pq.read_table(folder / _TABLE)
+        table = shelving.read_parquet(folder / _TABLE)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{folder / _TABLE}: not a whole Parquet file") from error
     if snapshot.digest != f"sha256:{digest(table)}":
@@ -172,19 +172,23 @@ def _column_digest(column: Any, kind: ColumnType) -> bytes:
     """Which values are there, then the values, as bytes that depend on nothing else."""
     found = hashlib.sha256(np.packbits(pc.is_valid(column).to_numpy()).tobytes())
     if kind == "string":
-        words = pc.fill_null(column, "")
-        found.update(pc.binary_length(words).to_numpy().astype("<i8").tobytes())
+        words = pc.fill_null(column, "") if column.null_count else column
+        found.update(pc.binary_length(words).to_numpy().astype("<i8").data)
         for chunk in words.chunks:
             found.update(_text_bytes(chunk))
         return found.digest()
     number = {"int": "<i8", "float": "<f8", "bool": "u1", "datetime": "<i8"}[kind]
     plain = pc.cast(column, pa.int64()) if kind == "datetime" else column
     zero: Any = False if kind == "bool" else 0
-    found.update(pc.fill_null(plain, zero).to_numpy().astype(number).tobytes())
+    values = (pc.fill_null(plain, zero) if plain.null_count else plain).to_numpy()
+    found.update(np.ascontiguousarray(values, dtype=number).data)
     return found.digest()
 
 
-def _text_bytes(words: Any) -> bytes:
-    """The bytes of all texts one after another (`words` has no nulls)."""
-    joined = pa.ListArray.from_arrays(pa.array([0, len(words)], pa.int32()), words)
-    return bytes(pc.binary_join(joined, "")[0].as_py().encode())
+def _text_bytes(words: Any) -> Any:
+    """The bytes of all texts one after another, as they lie in memory (`words` has no nulls)."""
+    _, borders, letters = words.buffers()
+    if not len(words) or letters is None:
+        return b""
+    first, last = np.frombuffer(borders, dtype=np.int32)[[words.offset, words.offset + len(words)]]
+    return memoryview(letters)[first:last]

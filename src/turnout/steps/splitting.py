@@ -19,7 +19,7 @@ import pandas as pd
 from turnout.errors import DataError
 from turnout.spec import Split
 
-__all__ = ["places", "rows_of_test"]
+__all__ = ["fewest", "places", "rows_of_test"]
 
 _MOST_NAMED = 5
 _UNITS = {"group": "groups", "time": "moments"}
@@ -53,9 +53,22 @@ def rows_of_test(
 def places(keys: Iterable[tuple[Any, ...]], *, seed: int) -> np.ndarray[Any, Any]:
     """A number in [0, 1) for each key: uniform over keys, the same on every machine and in every version of Python."""
     salt = seed.to_bytes(8, "little")
-    digests = b"".join(hashlib.blake2b(_spelled(key), digest_size=8, salt=salt).digest() for key in keys)
+    digests = bytearray()
+    for key in keys:
+        digests += hashlib.blake2b(_spelled(key), digest_size=8, salt=salt).digest()
     # The upper 53 bits: a float holds no more, and a rounded-up 1.0 would be no place below 1.
     return (np.frombuffer(digests, dtype="<u8") >> np.uint64(11)) / 2.0**53
+
+
+def fewest(among: np.ndarray[Any, Any], at: np.ndarray[Any, Any], *, most: int) -> np.ndarray[Any, Any]:
+    """Of the rows that are true in `among` those with the lowest places, at most so many.
+
+    A row's place depends on its key alone: of a table that grew by some rows nearly the same rows are drawn.
+    """
+    if int(among.sum()) <= most:
+        return among
+    border = np.partition(at[among], most - 1)[most - 1]
+    return np.asarray(among & (at <= border))
 
 
 def _spelled(key: tuple[Any, ...]) -> bytes:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from turnout.errors import DataError
 from turnout.spec import ModelSpec
-from turnout.steps import logical
+from turnout.steps import logical, shelving
 from turnout.steps.joining import Clean
 
 __all__ = ["unite"]
@@ -33,7 +33,7 @@ def unite(base: Any | None, appended: Sequence[Clean], *, spec: ModelSpec) -> An
     kinds = {name: _kind(name, tables) for name in names}
     united = pa.concat_tables([_shaped(table, kinds) for table in tables])
     _once(united, spec.key_columns)
-    return united.sort_by([(key, "ascending") for key in spec.key_columns]).combine_chunks()
+    return shelving.in_order(united, spec.key_columns)
 
 
 def _columns(base: Any | None, tables: Sequence[Any], spec: ModelSpec) -> list[str]:
