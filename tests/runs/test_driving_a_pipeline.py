@@ -3,16 +3,18 @@
 import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kfp import dsl
-from kfp.dsl import Artifact, Output
+from kfp.dsl import Artifact, Input, Output
 
 from tests.runs.toys import compiled, component, driven, driving, new_record
+from turnout.errors import Conflict
 from turnout.runs import records
-from turnout.runs.records import FAILED, GONE, REFUSED, REUSED, RUNNING, SUCCEEDED
+from turnout.runs.records import CANCELLED, FAILED, GONE, REFUSED, REUSED, RUNNING, SUCCEEDED
 
 
 @component
@@ -220,8 +222,59 @@ def test_a_run_ends_with_whoever_started_it(tmp_path: Path) -> None:
         _running(tmp_path / "run-1")
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(10) == -signal.SIGTERM
-    assert records.read(tmp_path / "run-1").state == GONE
+        assert process.wait(60) == -signal.SIGKILL
+    found = records.read(tmp_path / "run-1")
+    assert (found.state, found.outcome) == (CANCELLED, "cancelled at wait-for: whoever started the run is gone")
+
+
+def _alive(marker: str) -> bool:
+    """Whether a process of this machine has a word among its arguments."""
+    files = Path("/proc").glob("[0-9]*/cmdline")
+    return any(marker in _arguments(file) for file in files)
+
+
+def _arguments(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_a_cancelled_run_says_so_and_its_step_is_gone(tmp_path: Path) -> None:
+    never = tmp_path / "runs" / "never"
+    record = new_record(tmp_path / "runs" / "run-1")
+    with driving(record, compiled(waiting(never), tmp_path)) as process:
+        _running(tmp_path / "runs" / "run-1")
+        assert _alive(str(never))
+        records.cancel(tmp_path, "run-1")
+        process.wait(60)
+    found = records.read(tmp_path / "runs" / "run-1")
+    assert (found.state, [step.state for step in found.steps]) == (CANCELLED, [CANCELLED])
+    assert found.outcome == "cancelled at wait-for: somebody ended the run"
+    assert found.seconds is not None
+    assert not _alive(str(never))
+    with pytest.raises(Conflict, match="run run-1 cannot be cancelled: it is Cancelled"):
+        records.cancel(tmp_path, "run-1")
+
+
+def test_two_runs_at_once_mix_nothing(tmp_path: Path) -> None:
+    pipeline = compiled(meeting, tmp_path)
+    with ExitStack() as stack:
+        found = []
+        for run, other in (("run-1", "run-2"), ("run-2", "run-1")):
+            given = {"me": run, "other": other, "place": str(tmp_path)}
+            record = new_record(tmp_path / run, parameters=given)
+            found.append((record, stack.enter_context(driving(record, pipeline))))
+        for _, process in found:
+            assert process.stdout is not None
+            process.stdout.read()
+            process.wait(60)
+    for record, _ in found:
+        run = records.read(Path(record.folder))
+        assert [(step.task, step.state) for step in run.steps] == [("meet", SUCCEEDED), ("read-again", SUCCEEDED)]
+        table = Path(run.steps[0].artifacts["table"]["uri"])
+        assert table.is_relative_to(record.folder)
+        assert (table.read_text(), run.steps[1].outputs["Output"]) == (f"of {run.id}", f"of {run.id}")
 
 
 @component
@@ -243,6 +296,30 @@ def die_once(content: str, marker: str):
         with Path(marker).open("a") as file:
             file.write("died\n")
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@component
+def meet(me: str, other: str, place: str, table: Output[Artifact]):
+    import time
+    from pathlib import Path
+
+    # Each waits for the other: their steps run at the same time.
+    Path(place, f"{me}.here").touch()
+    while not Path(place, f"{other}.here").exists():
+        time.sleep(0.01)
+    Path(table.path).write_text(f"of {me}")
+
+
+@component
+def read_again(table: Input[Artifact]) -> str:
+    from pathlib import Path
+
+    return Path(table.path).read_text()
+
+
+@dsl.pipeline(name="meeting")
+def meeting(spec: str, me: str, other: str, place: str) -> None:
+    read_again(table=meet(me=me, other=other, place=place).outputs["table"])
 
 
 @dsl.pipeline(name="dying")

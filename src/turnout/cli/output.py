@@ -10,6 +10,8 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from turnout import times
+
 __all__ = ["err", "out", "print_json", "print_table", "show_progress"]
 
 # A pipe has no width of its own; what is written into it must not be folded at 80 columns.
@@ -38,7 +40,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as
 def show_progress(event: Any) -> None:
     """One line for a step of a run (`turnout.runs.Progress`) that began or ended."""
     took = f"{event.seconds:6.1f} s" if event.seconds is not None else ""
-    out.print(f"  {event.step:<28} {event.state:<10} {took}", soft_wrap=True)
+    left = f"   about {times.length(round(event.left_s) * 1_000_000)} left" if event.left_s else ""
+    out.print(f"  {event.step:<28} {event.state:<10} {took}{left}".rstrip(), soft_wrap=True)
 
 
 def _text(value: Any) -> str:

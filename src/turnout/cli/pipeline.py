@@ -96,6 +96,8 @@ def run(
         if engine is Engine.kfp and log.exists():
             # Of a step on another machine; here everybody can look into the file.
             err.print(failures.traceback(log.read_text(encoding="utf-8", errors="replace")), markup=False, end="")
+        if record.state == pipeline_runs.CANCELLED:
+            raise Failed(f"run {record.id}: {record.outcome}; the next run takes the steps that were finished")
         raise Failed(f"run {record.id}: step {step} failed: {sentence}\n  its log: {log}")
     if not json:
         out.print(f"run {record.id}: {record.outcome}", soft_wrap=True)
@@ -116,11 +118,20 @@ def schedule(
 def runs(
     run_id: Annotated[str | None, typer.Argument(help="One run; without it all of them.")] = None,
     log: Annotated[str | None, typer.Option("--log", help="Print the log of this step of the run.")] = None,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End the run; what it finished is taken by the next.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show what was run: state and seconds per step, and the failing step's own error."""
     from turnout import runs as pipeline_runs
 
+    if cancel:
+        if run_id is None:
+            raise InputError("--cancel wants to know which run: turnout runs RUN --cancel")
+        pipeline_runs.cancel(settings.home(), run_id)
+        out.print(f"run {run_id} is told to end", soft_wrap=True)
+        return
     if run_id is None:
         rows = [
             {**record.as_dict(), "error": record.failure[1] if record.failure else ""}
@@ -143,8 +154,8 @@ def runs(
         title=f"{record.id}: {record.state}",
     )
     if record.failure is not None:
-        step, sentence, path = record.failure
-        out.print(f"{step} failed: {sentence}\nlog: {path}", soft_wrap=True)
+        path = record.failure[2]
+        out.print(f"{record.outcome}\nlog: {path}", soft_wrap=True)
 
 
 def compare(

@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import orjson
 
 from turnout.runs import failures, records, watching
-from turnout.runs.records import FAILED, REFUSED, REUSED, SUCCEEDED, RunRecord, StepRecord
+from turnout.runs.records import CANCELLED, FAILED, REFUSED, REUSED, RUNNING, SUCCEEDED, RunRecord, StepRecord
 from turnout.runs.watching import StepLogs
 
 __all__ = ["Recorder", "main"]
@@ -39,7 +39,8 @@ class Recorder:
         self._record, self._tell = record, tell
         self._places: dict[int, int] = {}
         self._outputs: dict[int, Mapping[str, Any]] = {}
-        self._lock = threading.Lock()
+        # Entered again by a signal that comes while its thread writes.
+        self._lock = threading.RLock()
 
     @property
     def record(self) -> RunRecord:
@@ -79,6 +80,16 @@ class Recorder:
         with self._lock:
             self._save(steps=(*self._record.steps, step))
         self._tell({"step": step.name, "state": step.state, "seconds": step.seconds, "error": ""})
+
+    def cancelled(self, why: str) -> None:
+        """Somebody wants the run to end, now."""
+        with self._lock:
+            now = _now_us()
+            steps = tuple(
+                replace(step, state=CANCELLED, finished_us=now, error=why) if step.state == RUNNING else step
+                for step in self._record.steps
+            )
+            self._save(state=CANCELLED, error=why, finished_us=now, steps=steps)
 
     def finish(self, *, state: str, error: str = "") -> None:
         """The run is over."""
@@ -167,18 +178,29 @@ def _now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(why: list[str]) -> None:
     """Whoever started us holds the other end of our standard input, to its own end."""
     while os.read(0, 1024):
         pass
-    os.killpg(0, signal.SIGTERM)
+    why.append("whoever started the run is gone")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end_when_told(recorder: Recorder, why: list[str]) -> None:
+    """On SIGTERM the record says that the run was cancelled; then nothing of it runs any more, the step neither."""
+
+    def cancel(_signal: int, _frame: Any) -> None:
+        recorder.cancelled(why[0] if why else "somebody ended the run")
+        os.killpg(0, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, cancel)
 
 
 def main() -> int:
     """Entry point."""
     folder, lock, pipeline = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     os.set_inheritable(lock, False)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    records.runs_as(folder, os.getpid())
     events = sys.stdout
     told = threading.Lock()
 
@@ -187,8 +209,11 @@ def main() -> int:
             events.write(orjson.dumps(event).decode() + "\n")
             events.flush()
 
+    recorder, why = Recorder(records.read(folder), tell=tell), list[str]()
+    _end_when_told(recorder, why)
+    threading.Thread(target=_end_with_parent, args=(why,), daemon=True).start()
     with (folder / "driver.log").open("a", encoding="utf-8", buffering=1) as log:
-        run(Recorder(records.read(folder), tell=tell), pipeline=pipeline, log=log)
+        run(recorder, pipeline=pipeline, log=log)
     sys.stdout = events
     return 0
 

@@ -20,7 +20,8 @@ import orjson
 from turnout import settings
 from turnout import spec as specs
 from turnout.errors import SpecError, Unavailable
-from turnout.runs import records
+from turnout.runs import expecting, records
+from turnout.runs.expecting import Expectation
 from turnout.runs.records import RunRecord
 from turnout.spec import ModelSpec
 
@@ -31,12 +32,13 @@ _GRACE_S = 5.0
 
 @dataclass(frozen=True)
 class Progress:
-    """A step began (`seconds` is None) or ended."""
+    """A step began (`seconds` is None) or ended; `left_s`: how long the run may still take, if earlier ones tell."""
 
     step: str
     state: str
     seconds: float | None
     error: str = ""
+    left_s: float | None = None
 
 
 def execute(
@@ -49,7 +51,8 @@ def execute(
 ) -> RunRecord:
     """Run the compiled training pipeline on this machine and return its record, however the run ended.
 
-    `gate=False` registers and deploys whatever the gate says; the version's tags keep that.
+    A KeyboardInterrupt cancels the run, and the record says so. `gate=False` registers and deploys whatever the gate
+    says; the version's tags keep that.
 
     Raises:
         SpecError: the spec is wrong; nothing is left of the run.
@@ -69,10 +72,13 @@ def execute(
             # engine is asked at once instead of after a minute of training, and what only scikit-learn knows of a spec.
             _engine_answers()
             specs.load(spec_path, data_root=data_root)
-            _follow(driver, progress)
+            _follow(driver, progress, expecting.Expectation(records.list_runs(settings.home()), model=record.model))
     except (SpecError, Unavailable):
         shutil.rmtree(record.folder)
         raise
+    except KeyboardInterrupt:
+        # The run's process was ended on the way here, and has written that down.
+        pass
     return records.read(Path(record.folder))
 
 
@@ -90,16 +96,20 @@ def execute_again(
     record = new_record(spec, home=home, parameters=parameters)
     nowhere = {**os.environ, "TURNOUT_HOME": str(home), "KUBECONFIG": str(home / "kubeconfig")}
     with _driver(record, pipeline="reproduction", environment=nowhere) as driver:
-        _follow(driver, progress)
+        _follow(driver, progress, None)
     return records.read(Path(record.folder))
 
 
-def _follow(driver: subprocess.Popen[str], progress: Callable[[Progress], None] | None) -> None:
+def _follow(
+    driver: subprocess.Popen[str], progress: Callable[[Progress], None] | None, expected: Expectation | None
+) -> None:
     """Pass events on until the run's process ends."""
     assert driver.stdout is not None
     for line in driver.stdout:
+        heard = Progress(**orjson.loads(line))
+        left_s = expected.left_s(heard.step, is_over=heard.seconds is not None) if expected else None
         if progress is not None:
-            progress(Progress(**orjson.loads(line)))
+            progress(replace(heard, left_s=left_s))
     driver.wait()
 
 
@@ -181,7 +191,8 @@ def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
 def _end(driver: subprocess.Popen[str]) -> None:
     if driver.poll() is not None:
         return
-    os.killpg(driver.pid, signal.SIGTERM)
+    # It writes down that it was cancelled, and ends its step and itself.
+    driver.terminate()
     try:
         driver.wait(_GRACE_S)
     except subprocess.TimeoutExpired:

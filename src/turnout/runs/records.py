@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 import orjson
 
-from turnout.errors import NotFound
+from turnout.errors import Conflict, NotFound
 
 __all__ = [
+    "CANCELLED",
     "FAILED",
     "GONE",
     "REFUSED",
@@ -26,17 +28,21 @@ __all__ = [
     "SUCCEEDED",
     "RunRecord",
     "StepRecord",
+    "cancel",
     "get_run",
     "hold",
+    "is_held",
     "list_runs",
+    "runs_as",
     "write",
 ]
 
 RUNNING, SUCCEEDED, REFUSED, FAILED = "Running", "Succeeded", "Refused", "Failed"
 GONE = "Failed (process gone)"
+CANCELLED = "Cancelled"
 REUSED = "Reused"
 """Of a step: its results are those of an earlier run, which did the same with the same."""
-_FILE, _LOCK, _RUNS = "record.json", "lock", "runs"
+_FILE, _LOCK, _PROCESS, _RUNS = "record.json", "lock", "process", "runs"
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,9 @@ class RunRecord:
     @property
     def failure(self) -> tuple[str, str, Path] | None:
         """The step that failed, why, and its log; None when nothing failed."""
-        if self.state not in (FAILED, GONE):
+        if self.state not in (FAILED, GONE, CANCELLED):
             return None
-        step = next((step for step in self.steps if step.state in (FAILED, GONE)), None)
+        step = next((step for step in self.steps if step.state in (FAILED, GONE, CANCELLED)), None)
         if step is None:
             return "run", self.error or self.state, Path(self.folder, "driver.log")
         return step.name, step.error or self.error or step.state, Path(self.folder, step.log)
@@ -127,7 +133,7 @@ class RunRecord:
         """The run in one sentence."""
         if self.failure is not None:
             step, error, _ = self.failure
-            return f"{step} failed: {error}"
+            return f"cancelled at {step}: {error}" if self.state == CANCELLED else f"{step} failed: {error}"
         reason = self._output("evaluate", "reason")
         if self.state == REFUSED:
             return f"the gate stopped it: {reason}"
@@ -190,6 +196,26 @@ def write(record: RunRecord) -> None:
     aside.replace(file)
 
 
+def runs_as(folder: Path, process: int) -> None:
+    """Write down which process runs a run."""
+    (folder / _PROCESS).write_text(f"{process}\n", encoding="ascii")
+
+
+def cancel(home: Path, run_id: str) -> None:
+    """Ask the process of a run to end; it writes down that it was cancelled, and the step that it was at.
+
+    Raises:
+        NotFound: there is no run of this id.
+        Conflict: nobody runs it.
+    """
+    folder = Path(get_run(home, run_id).folder)
+    file = folder / _PROCESS
+    # Whoever holds the lock is that process: its number cannot be another's meanwhile.
+    if not is_held(folder) or not file.exists():
+        raise Conflict(f"run {run_id} cannot be cancelled: it is {get_run(home, run_id).state}")
+    os.kill(int(file.read_text(encoding="ascii")), signal.SIGTERM)
+
+
 def hold(folder: Path) -> int:
     """Take the run's lock and return its file descriptor: whoever has it open is the run's process."""
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -204,7 +230,7 @@ def read(folder: Path) -> RunRecord:
     Raises:
         NotFound: there is none.
     """
-    held = _is_held(folder)
+    held = is_held(folder)
     try:
         content = orjson.loads((folder / _FILE).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -232,7 +258,7 @@ def list_runs(home: Path) -> list[RunRecord]:
     return sorted(found, key=lambda record: -record.started_us)
 
 
-def _is_held(folder: Path) -> bool:
+def is_held(folder: Path) -> bool:
     """Whether the run's process lives. Asked before the record is read: who ends meanwhile has written its end."""
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDONLY)

@@ -100,6 +100,8 @@ def _asked(left: Mapping[str, Any], right: Mapping[str, Any], *, join: str, same
     with TemporaryDirectory(prefix="turnout-join-") as spill:
         options: dict[str, Any] = {"memory_limit": _MEMORY, "threads": _THREADS, "temp_directory": spill}
         with duckdb.connect(config=options) as engine:
+            # It takes tables of Arrow for one row each, and would compare every row with every other (seen in 1.5).
+            engine.execute("SET asof_loop_join_threshold = 0")
             engine.register("t", pa.table({**left, "at": np.arange(rows)}))
             engine.register("s", pa.table({**right, "at": np.arange(len(next(iter(right.values()))))}))
             query = f"SELECT s.at FROM t {join} s ON {' AND '.join(same)} ORDER BY t.at"  # noqa: S608 - our own words
