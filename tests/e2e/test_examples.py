@@ -12,8 +12,9 @@ pytestmark = pytest.mark.e2e
 TIMEOUT_S = 1800.0
 
 
+@pytest.mark.timeout(TIMEOUT_S)
 def test_clusters_are_served_as_their_readme_says(engine: Engine) -> None:
-    readmes.check(ROOT / "examples" / "clusters" / "README.md", engine.environment, timeout_s=170.0)
+    readmes.check(ROOT / "examples" / "clusters" / "README.md", engine.environment, timeout_s=TIMEOUT_S)
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,7 +41,9 @@ def check(readme: Path, environment: Mapping[str, str], *, timeout_s: float) -> 
             check=False,
         )
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
-        same = doctest.OutputChecker().check_output(promised, done.stdout, doctest.ELLIPSIS)
+        # make shows what it does before it does it.
+        shown = f"{shlex.join(words)}\n{done.stdout}" if _MAKE.fullmatch(command) else done.stdout
+        same = doctest.OutputChecker().check_output(promised, shown, doctest.ELLIPSIS)
         assert same, f"{readme.parent.name}: {command} printed\n{done.stdout}\nand its README promises\n{promised}"
 
 
