@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, update
 
@@ -28,10 +28,17 @@ class Change:
     outcomes: float = 0.0
 
     def __add__(self, other: Change) -> Change:
-        return Change(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+        return Change(
+            self.predictions + other.predictions,
+            self.shadow + other.shadow,
+            self.late + other.late,
+            self.labelled + other.labelled,
+            self.scored + other.scored,
+            self.outcomes + other.outcomes,
+        )
 
     def __neg__(self) -> Change:
-        return Change(*(-value for value in astuple(self)))
+        return Change(**{name: -value for name, value in vars(self).items()})
 
 
 def of_new(stored: Iterable[Row]) -> Change:
@@ -64,10 +71,6 @@ def of_feedback(*, is_first: bool, before: float | None, after: float | None) ->
 def add(connection: Connection, changes: Mapping[int, Change]) -> None:
     """Write changes, by version."""
     for no, change in changes.items():
-        values = {
-            field.name: VERSIONS.c[field.name] + value
-            for field, value in zip(fields(change), astuple(change), strict=True)
-            if value
-        }
+        values = {name: VERSIONS.c[name] + value for name, value in vars(change).items() if value}
         if values:
             connection.execute(update(VERSIONS).where(VERSIONS.c.no == no).values(**values))
