@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,28 @@ def test_predictions_of_the_same_instant_are_on_one_page_only(ledger: LedgerClie
     send(ledger, *(record(name=name) for name in "abcd"))
     first = ledger.predictions(limit=2)
     assert ids(first) + ids(ledger.predictions(limit=2, cursor=first["cursor"])) == list("dcba")
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 50])
+@pytest.mark.parametrize("labelled", [(), (0,), range(4, 9), range(12)])
+def test_every_unlabelled_one_is_found_once_however_far_a_page_may_look(
+    ledger: LedgerClient, monkeypatch: pytest.MonkeyPatch, most: int, labelled: Sequence[int]
+) -> None:
+    monkeypatch.setattr("turnout.ledger.predictions._MOST_LOOKED_AT", most)
+    for version, numbers in (("digits-v1", range(0, 12, 2)), ("digits-v2", range(1, 12, 2))):
+        send(
+            ledger, *(record(name=f"{n:02d}", version=version, time_us=NOON + n // 3) for n in numbers), version=version
+        )
+    for number in labelled:
+        ledger.feedback(f"{number:02d}", label=7)
+
+    found, cursor = [], None
+    for _ in range(50):
+        page = ledger.predictions(labelled=False, limit=2, cursor=cursor)
+        found += ids(page)
+        if (cursor := page["cursor"]) is None:
+            break
+    assert found == sorted({f"{number:02d}" for number in range(12)} - {f"{n:02d}" for n in labelled}, reverse=True)
 
 
 @pytest.mark.parametrize(

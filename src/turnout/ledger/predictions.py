@@ -86,52 +86,69 @@ def search(connection: Connection, wanted: Search) -> dict[str, Any]:
     First the places of a page's records are found, of each version apart because that is a range of an index read
     backwards; then those of the page alone are read. A page may be short and still have a cursor (`_MOST_LOOKED_AT`).
     """
-    streams = [connection.execute(statement).all() for statement in _pages(connection, wanted)]
-    merged = heapq.merge(*streams, key=lambda row: (row.time_us, row.id), reverse=True)
-    looked_at = list(islice(merged, _looked_at(wanted)))
-    page = [row for row in looked_at if _fits(row, wanted)][: wanted.limit]
-    last = page[-1] if len(page) == wanted.limit else looked_at[-1] if len(looked_at) == _looked_at(wanted) else None
-    cursor = cursors.encode("search", Position(last.time_us, last.id)) if last is not None else None
+    streams = [_stream(connection, statement, wanted) for statement in _ranges(connection, wanted)]
+    # Before the latest of these a version may have more that fits than has been looked at.
+    floor = max((stream.looked_until for stream in streams if stream.looked_until), default=None)
+    merged = heapq.merge(*(stream.places for stream in streams), reverse=True)
+    page = [place for place in islice(merged, wanted.limit) if floor is None or place >= floor]
+    last = page[-1] if len(page) == wanted.limit else floor
     found = _stored(connection, page)
     labels = feedback.labels(connection, (one.row.id for one in found if one.row.feedback_count))
-    return {"predictions": [one.as_json() | {"label": labels.get(one.row.id)} for one in found], "cursor": cursor}
+    return {
+        "predictions": [one.as_json() | {"label": labels.get(one.row.id)} for one in found],
+        "cursor": cursors.encode("search", last) if last is not None else None,
+    }
 
 
-def _looked_at(wanted: Search) -> int:
-    return _MOST_LOOKED_AT if wanted.labelled is False else wanted.limit
+@dataclass(frozen=True)
+class _Stream:
+    """Places of one version, newest first, and how far it was looked at without coming to its end."""
+
+    places: list[Position]
+    looked_until: Position | None
 
 
-def _fits(row: Any, wanted: Search) -> bool:
-    return wanted.labelled is None or (row.feedback_count > 0) == wanted.labelled
+def _stream(connection: Connection, in_range: Select[Any], wanted: Search) -> _Stream:
+    """The first of a version's records that fit."""
+    looked_until = None
+    fitting = in_range.where(PREDICTIONS.c.erased_us.is_(None))
+    if wanted.labelled:
+        fitting = fitting.where(PREDICTIONS.c.feedback_count > 0)  # a range of the index of these
+    elif wanted.labelled is False:
+        end = in_range.with_only_columns(PREDICTIONS.c.time_us).offset(_MOST_LOOKED_AT).limit(1)
+        end_us = connection.execute(end).scalar_one_or_none()  # by the index alone
+        fitting = fitting.where(PREDICTIONS.c.feedback_count == 0)
+        if end_us is not None:
+            looked_until = Position(end_us, "")
+            fitting = fitting.where(PREDICTIONS.c.time_us >= end_us)
+    places = [Position(row.time_us, row.id) for row in connection.execute(fitting.limit(wanted.limit))]
+    return _Stream(places, looked_until=None if len(places) == wanted.limit else looked_until)
 
 
-def _pages(connection: Connection, wanted: Search) -> Iterable[Select[Any]]:
-    """One statement per version."""
+def _ranges(connection: Connection, wanted: Search) -> Iterable[Select[Any]]:
+    """For each version the range that is asked for, newest first."""
     versions = select(VERSIONS.c.no).where(VERSIONS.c.namespace == wanted.namespace)
     if wanted.endpoint is not None:
         versions = versions.where(VERSIONS.c.endpoint == wanted.endpoint)
     if wanted.version is not None:
         versions = versions.where(VERSIONS.c.version == wanted.version)
     for no in connection.execute(versions).scalars():
-        yield _page(wanted).where(PREDICTIONS.c.version_no == no)
+        yield _range(wanted).where(PREDICTIONS.c.version_no == no)
 
 
-def _page(wanted: Search) -> Select[Any]:
+def _range(wanted: Search) -> Select[Any]:
     order = (PREDICTIONS.c.time_us, PREDICTIONS.c.id)
-    page = select(*order, PREDICTIONS.c.feedback_count).where(PREDICTIONS.c.erased_us.is_(None))
-    page = page.order_by(*(column.desc() for column in order)).limit(_looked_at(wanted))
-    if wanted.labelled:
-        page = page.where(PREDICTIONS.c.feedback_count > 0)  # a range of the index of these
+    found = select(*order).order_by(*(column.desc() for column in order))
     if wanted.since_us is not None:
-        page = page.where(PREDICTIONS.c.time_us >= wanted.since_us)
+        found = found.where(PREDICTIONS.c.time_us >= wanted.since_us)
     if wanted.until_us is not None:
-        page = page.where(PREDICTIONS.c.time_us < wanted.until_us)
+        found = found.where(PREDICTIONS.c.time_us < wanted.until_us)
     if wanted.before is not None:
-        page = page.where(cursors.before(*order, wanted.before))
-    return page
+        found = found.where(cursors.before(*order, wanted.before))
+    return found
 
 
-def _stored(connection: Connection, page: Sequence[Any]) -> list[Stored]:
+def _stored(connection: Connection, page: Sequence[Position]) -> list[Stored]:
     """The records of a page of their ids and times, in its order."""
     if not page:
         return []
