@@ -6,11 +6,10 @@ so the same cursor gives the same answer at any later time, and a page costs wha
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, literal, select
@@ -135,11 +134,11 @@ def _rows(connection: Connection, question: Question, *, until_us: int) -> list[
             owners[_HOMELESS] = _homeless(question.host)
     else:
         source, owners = _PREDICTIONS, _version_owners(connection, question)
-    streams = (
-        source.rows(connection, question, version=version, owner=owner, until_us=until_us)
-        for version, owner in owners.items()
-    )
-    return list(islice(heapq.merge(*streams, key=lambda row: (row.time_us, row.id)), question.limit))
+    found: list[Any] = []
+    for version, owner in owners.items():
+        found += source.rows(connection, question, version=version, owner=owner, until_us=until_us)
+    found.sort(key=itemgetter(0, 1))  # time and id; each version's part is in order, so this merges
+    return found[: question.limit]
 
 
 def _homeless(host: str) -> ColumnElement[bool]:
@@ -171,16 +170,17 @@ def _reasons(rows: Iterable[Any], revs: dict[str, dict[str, int]], closed: list[
     """Why each row is no unit, or None. An endpoint has a handful of stamps at a time, so each is looked at once."""
     known: dict[tuple[str, float, str], str | None] = {}
     for row in rows:
-        if row.version == _HOMELESS:
+        time_us, _, version, standing, rev, p, *_ = row
+        if version == _HOMELESS:
             yield _HOMELESS
-        elif row.standing != Standing.UNIT:
-            yield Standing(row.standing).name.lower()
-        elif closed and gaps.covers(closed, row.time_us):
+        elif standing != Standing.UNIT:
+            yield Standing(standing).name.lower()
+        elif closed and gaps.covers(closed, time_us):
             yield gaps.ACTION
         else:
-            stamp = (row.version, row.p, row.rev)
+            stamp = (version, p, rev)
             if stamp not in known:
-                known[stamp] = _misfit(row.version, row.p, weights=revs.get(row.rev))
+                known[stamp] = _misfit(version, p, weights=revs.get(rev))
             yield known[stamp]
 
 
@@ -191,39 +191,35 @@ def _misfit(version: str, p: float, *, weights: dict[str, int] | None) -> str | 
     return None if stamps.agrees(version=version, p=p, weights=weights) else "wrong_weight"
 
 
-def _head(row: Any) -> dict[str, Any]:
-    return {"id": row.id, "time_us": row.time_us, "version": row.version, "rev": row.rev}
-
-
 def _requests(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        yield _head(row) | {"error": int(row.code >= _FIRST_ERROR), "duration_us": row.duration_us}
+    for time_us, name, version, _, rev, _, code, duration_us in rows:
+        unit = {"id": name, "time_us": time_us, "version": version, "rev": rev}
+        yield unit | {"error": int(code >= _FIRST_ERROR), "duration_us": duration_us}
 
 
 def _predictions(connection: Connection, rows: list[Any], window_us: int) -> Iterator[dict[str, Any]]:
     """Units with the outcome of the word that was current when their window closed."""
-    deadlines = {row.id: row.time_us + window_us for row in rows if row.feedback_us is not None}
-    corrected = {row.id for row in rows if row.feedback_count > 1 and row.feedback_us > deadlines[row.id]}
-    earlier = _words_in_time(connection, corrected, deadlines)
-    for row in rows:
-        outcome, arrived_us = row.outcome, row.feedback_us
-        if row.id in earlier:
-            outcome, arrived_us = earlier[row.id]
-        unit = _head(row)
-        unit["y"] = unit["delay_us"] = None
-        if outcome is not None and arrived_us <= deadlines[row.id]:
-            unit["y"], unit["delay_us"] = outcome, max(0, arrived_us - row.time_us)
-        if row.subject:
-            unit["subject"] = row.subject
+    deadlines = {
+        row.id: row.time_us + window_us
+        for row in rows
+        if row.feedback_count > 1 and row.feedback_us > row.time_us + window_us
+    }
+    earlier = _words_in_time(connection, deadlines)
+    for time_us, name, version, _, rev, _, subject, outcome, arrived_us, _ in rows:
+        if name in earlier:
+            outcome, arrived_us = earlier[name]
+        unit = {"id": name, "time_us": time_us, "version": version, "rev": rev, "y": None, "delay_us": None}
+        if outcome is not None and arrived_us <= time_us + window_us:
+            unit["y"], unit["delay_us"] = outcome, max(0, arrived_us - time_us)
+        if subject:
+            unit["subject"] = subject
         yield unit
 
 
-def _words_in_time(
-    connection: Connection, ids: Iterable[str], deadlines: dict[str, int]
-) -> dict[str, tuple[float | None, int]]:
+def _words_in_time(connection: Connection, deadlines: dict[str, int]) -> dict[str, tuple[float | None, int]]:
     """For predictions whose last word came too late: the last one before, if there was one."""
     in_time = {}
-    for portion in feedback.chunks(ids):
+    for portion in feedback.chunks(deadlines):
         statement = select(FEEDBACK.c.prediction_id, FEEDBACK.c.outcome, FEEDBACK.c.arrived_us)
         statement = statement.where(FEEDBACK.c.prediction_id.in_(portion)).order_by(FEEDBACK.c.no)
         for row in connection.execute(statement):
