@@ -1,7 +1,7 @@
 """Predictions of digits as predictors ship them, as fast as a ledger takes them.
 
-`python -m bench.ledger.feeding URL SECONDS` does that below the priority of others: who feeds is no part of what is
-measured.
+`python -m bench.ledger.feeding URL SECONDS PER_S` feeds so many a second, below the priority of others: who feeds is no
+part of what is measured.
 """
 
 from __future__ import annotations
@@ -102,22 +102,29 @@ def post(connection: http.client.HTTPConnection, path: str, body: bytes, *, kind
     return answer
 
 
-def feed(url: str, feeders: list[Feeder], *, events: int = 0, seconds: float = 0.0) -> tuple[int, float]:
-    """So many events, or for so long, one connection for each feeder: acknowledged events, and how long it took."""
+def feed(
+    url: str, feeders: list[Feeder], *, events: int = 0, seconds: float = 0.0, per_s: float = 0.0
+) -> tuple[int, float]:
+    """So many events, or for so long, one connection for each feeder: acknowledged events, and how long it took.
+
+    As fast as they are taken, or `per_s` in a second.
+    """
     counts = [0] * len(feeders)
-    deadline = time.monotonic() + seconds
 
     def run(place: int) -> None:
         where = urlsplit(url)
         connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=60)
         while counts[place] < events / len(feeders) if events else time.monotonic() < deadline:
             body = feeders[place].body()
+            if per_s:
+                time.sleep(max(0.0, began + counts[place] * len(feeders) / per_s - time.monotonic()))
             while not _is_taken(connection, body):
                 time.sleep(0.02)  # killed, or not up again: the same once more
             counts[place] += BATCH
         connection.close()
 
     began = time.monotonic()
+    deadline = began + seconds
     threads = [threading.Thread(target=run, args=(place,)) for place in range(len(feeders))]
     for thread in threads:
         thread.start()
@@ -143,4 +150,5 @@ def labels(ids: Iterable[str]) -> bytes:
 if __name__ == "__main__":
     os.nice(10)
     now_us = time.time_ns() // 1000
-    feed(sys.argv[1], [Feeder(version, time_us=now_us) for version in VERSIONS], seconds=float(sys.argv[2]))
+    both = [Feeder(version, time_us=now_us) for version in VERSIONS]
+    feed(sys.argv[1], both, seconds=float(sys.argv[2]), per_s=float(sys.argv[3]))

@@ -18,7 +18,8 @@ __all__ = ["ratios"]
 
 _MODEL = Path(__file__).parents[2] / "kserve" / "samples" / "models" / "iris"
 _PER_S = 200.0  # requests, each at its own time, whether or not the one before was answered
-_ROUNDS = 3
+_BUSY_PER_S = 10_000  # predictions of others that the ledger takes meanwhile: half of what it must sustain
+_ROUNDS = 5
 
 
 def ratios(database: str, folder: Path, *, seconds: float) -> dict[str, list[float]]:
@@ -34,7 +35,8 @@ def ratios(database: str, folder: Path, *, seconds: float) -> dict[str, list[flo
         for _ in range(_ROUNDS):
             idle = p99(predictor.load(seconds))
             # A process of its own: its threads must not keep the one that measures from measuring.
-            feeder = subprocess.Popen([sys.executable, "-m", "bench.ledger.feeding", ledger.url, str(seconds + 2)])
+            feeding = [sys.executable, "-m", "bench.ledger.feeding", ledger.url, str(seconds + 2), str(_BUSY_PER_S)]
+            feeder = subprocess.Popen(feeding)
             time.sleep(1)
             found["busy"].append(p99(predictor.load(seconds)) / idle)
             feeder.wait()

@@ -24,6 +24,7 @@ from turnout.ledger.keeper import Keeper
 from turnout.ledger.store import Store
 
 _MOST_MONTHS = 600
+_NICENESS = 10  # predictors on the same machine go first: a prediction is waited for, its record is not
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,6 +112,7 @@ def _serve(options: argparse.Namespace) -> None:
     # After a clean stop uvicorn raises the signal once more; it has been obeyed by then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    os.nice(_NICENESS)
     try:
         for helper in helpers:
             helper.start()
