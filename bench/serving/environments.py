@@ -7,11 +7,12 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.rows import OUT
 
-__all__ = ["WORK", "build_openloop", "peer", "wrk"]
+__all__ = ["WORK", "build_openloop", "made", "peer", "wrk"]
 
 WORK = OUT / "serving-work"
 _HERE = Path(__file__).parent
@@ -32,16 +33,25 @@ def peer(name: str) -> Path:
     Raises:
         RuntimeError: it cannot be installed; with what the installer said.
     """
-    wanted = [*_PEERS[name], *(f"{package}=={importlib.metadata.version(package)}" for package in _SAME)]
-    digest = hashlib.sha256(repr((wanted, sys.version_info[:3])).encode()).hexdigest()[:12]
-    home = WORK / "peers" / f"{name}-{digest}"
-    python = home / "bin" / "python"
-    if not (home / "ready").exists():
-        shutil.rmtree(home, ignore_errors=True)
+    same = [f"{package}=={importlib.metadata.version(package)}" for package in _SAME]
+    return made(name, [*_PEERS[name], *same], home=WORK)
+
+
+def made(name: str, wanted: Sequence[str], *, home: Path) -> Path:
+    """The Python of an environment with these packages below `home`.
+
+    Raises:
+        RuntimeError: it cannot be installed; with what the installer said.
+    """
+    digest = hashlib.sha256(repr((list(wanted), sys.version_info[:3])).encode()).hexdigest()[:12]
+    place = home / "peers" / f"{name}-{digest}"
+    python = place / "bin" / "python"
+    if not (place / "ready").exists():
+        shutil.rmtree(place, ignore_errors=True)
         uv = str(Path(sys.executable).parent / "uv")
-        _run(uv, "venv", "--quiet", "--python", sys.executable, str(home))
+        _run(uv, "venv", "--quiet", "--python", sys.executable, str(place))
         _run(uv, "pip", "install", "--quiet", "--python", str(python), *wanted)
-        (home / "ready").touch()
+        (place / "ready").touch()
     return python
 
 

@@ -200,6 +200,9 @@ def main() -> int:
     """Entry point."""
     folder, lock, pipeline = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     os.set_inheritable(lock, False)
+    if os.getpgrp() != os.getpid():
+        # Whatever ends the run ends its steps, and nobody else.
+        os.setpgid(0, 0)
     records.runs_as(folder, os.getpid())
     events = sys.stdout
     told = threading.Lock()
