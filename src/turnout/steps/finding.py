@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -25,14 +25,19 @@ _KINDS: dict[str, Literal["csv", "parquet"]] = {
 }
 _WILD = re.compile(r"[*?\[]")
 _WEB_TIMEOUT_S = 60.0
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file that can be read at `local`; people know it by its address."""
+    """A file that can be read at `local`; people know it by its address.
+
+    `partitions` are the columns that its folders say (`day=2026-11-21`), as engines write them that divide a table so.
+    """
 
     address: str
     local: Path
+    partitions: tuple[tuple[str, str | None], ...] = ()
 
 
 def kind(path: Path) -> Literal["csv", "parquet"] | None:
@@ -53,9 +58,8 @@ def find(source: Source, scratch: Path) -> list[Found]:
     elif storage.is_url(source.path) and address.scheme != "file":
         found = _fetched(source, scratch / source.name)
     else:
-        found = [
-            Found(str(path), path) for path in _local(source.path if not address.scheme else unquote(address.path))
-        ]
+        name = source.path if not address.scheme else unquote(address.path)
+        found = [Found(str(path), path, _partitions(path.relative_to(_root(name)).parts)) for path in _local(name)]
     if not found:
         raise DataError(f"source {source.name}: {source.path}: no such file, and no files that match it")
     for file in found:
@@ -77,6 +81,22 @@ def _below(folder: Path) -> list[Path]:
     )
 
 
+def _root(name: str) -> Path:
+    """The folder below which the folders of a file's address are of the table: the one named, or before the pattern."""
+    wild = _WILD.search(name)
+    if wild is None or Path(name).exists():
+        return Path(name) if Path(name).is_dir() else Path(name).parent
+    return Path(name[: wild.start()] + "_").parent
+
+
+def _partitions(parts: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    """The columns that folders say, in the order of the folders; the last part is the file."""
+    said = [part.partition("=") for part in parts[:-1]]
+    return tuple(
+        (unquote(name), None if value == _NO_VALUE else unquote(value)) for name, equals, value in said if equals
+    )
+
+
 def _is_table(name: str) -> bool:
     """Whether a file in a folder is one, and not what writers of tables keep there (`_temporary`, `.crc`)."""
     return kind(Path(name)) is not None and not any(part.startswith(("_", ".")) for part in Path(name).parts)
@@ -92,7 +112,14 @@ def _fetched(source: Source, target: Path) -> list[Found]:
         pattern = source.path[len(folder) + 1 :]
         names = [name for name in storage.at(folder).names() if _is_table(name)]
         chosen = [name for name in names if not wild or fnmatchcase(name, pattern)]
-        return [_copied(storage.join(folder, name), target / name) for name in chosen]
+        return [
+            # Writers of partitions put `%20` and the like into keys as they are; in an address it stands for a letter.
+            replace(
+                _copied(storage.join(folder, name.replace("%", "%25")), target / name),
+                partitions=_partitions(tuple(name.split("/"))),
+            )
+            for name in chosen
+        ]
     except NotFound as error:
         raise DataError(f"source {source.name}: {error}") from error
 

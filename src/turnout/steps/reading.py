@@ -71,16 +71,19 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class _Part:
-    """One file's content: words for CSV, the file's own types for Parquet; lines with a wrong number of values."""
+    """One file's content: words for CSV, the file's own types for Parquet; lines with a wrong number of values.
+
+    `partitions` are the columns that its folders say, words in either case.
+    """
 
     file: File
     table: Any
     ragged: tuple[tuple[int, str], ...] = ()
+    partitions: frozenset[str] = frozenset()
 
-    @property
-    def is_words(self) -> bool:
-        """Whether the kinds of its columns are still to be found out."""
-        return finding.kind(self.file.local) == "csv"
+    def is_words(self, column: str) -> bool:
+        """Whether the kind of a column is still to be found out."""
+        return finding.kind(self.file.local) == "csv" or column in self.partitions
 
 
 def read(
@@ -134,11 +137,19 @@ def _read_file(found: Found, source: Source, keys: tuple[str, ...]) -> _Part:
         table, sha256, ragged = words.table, words.sha256, words.ragged
     else:
         table, sha256, ragged = _read_parquet(found.local, where), _digest(found.local), ()
+    said = {name: value for name, value in found.partitions if name not in table.column_names}
+    for name, value in said.items():
+        table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
     names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{where}: columns named twice: {', '.join(twice)}")
-    return _Part(File(found.address, found.local, sha256, table.num_rows), _wanted(table, source, keys, where), ragged)
+    return _Part(
+        File(found.address, found.local, sha256, table.num_rows),
+        _wanted(table, source, keys, where),
+        ragged,
+        frozenset(map(source.renamed, said)),
+    )
 
 
 def _wanted(table: Any, source: Source, keys: tuple[str, ...], where: str) -> Any:
@@ -180,7 +191,7 @@ def _settled(name: str, parts: list[_Part], rule: Column, source: str) -> tuple[
         kinds.add(kind)
     if kinds == {"int", "float"}:
         return _one([chunk.cast(pa.float64(), safe=False) for chunk in chunks], name, source), rule.type or "float"
-    if len(kinds) > 1 or any(part.is_words for part in parts):
+    if len(kinds) > 1 or any(part.is_words(name) for part in parts):
         words = _one([chunk.cast(pa.string()) for chunk in chunks], name, source)
         return words, rule.type or _inferred(words, rule)
     return _one(chunks, name, source), rule.type or kinds.pop()
