@@ -49,6 +49,8 @@ class Server:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         answers = self._answers.get((request.method, request.url.path))
+        if answers is None and request.url.path.endswith("/log"):
+            return httpx.Response(200, text=f"words of {request.url.path.split('/')[-2]}\n")
         assert answers, f"nobody expected {request.method} {request.url.path}"
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]
         return httpx.Response(status, text=body) if isinstance(body, str) else httpx.Response(status, json=body)
@@ -177,6 +179,8 @@ def test_a_run_is_followed_to_its_end_with_the_same_progress_as_here(tmp_path: P
     events = [(event.step, event.state) for event in told]
     assert events == [("make", "Running"), ("make", "Succeeded"), ("count", "Running"), ("count", "Succeeded")]
     assert told[-1].seconds == 13.0
+    assert found.log_of("make").read_text().startswith("words of rows-")
+    assert found.log_of("make").read_text() != found.log_of("count").read_text()
     assert json.loads((tmp_path / "record.json").read_bytes())["finished_us"] == found.finished_us
 
 
@@ -207,6 +211,14 @@ def test_a_run_that_left_nothing_is_no_success(tmp_path: Path) -> None:
     assert found.failure is not None
     assert "evaluate left no result" in found.failure[1]
     assert "turnout-pipeline:1" in found.failure[1]
+
+
+def test_results_that_cannot_be_read_hide_nothing_of_how_the_run_ended(tmp_path: Path) -> None:
+    for run, words in ((GOOD, "says SUCCEEDED, but what the steps left could not be read"), (BAD, "words of rows-")):
+        server = Server().replay(23 if run == GOOD else 24)
+        found = on_kfp.follow(record(tmp_path, run), cluster=cluster(server, "ftp://nowhere"), poll_s=0.0)
+        assert found.failure is not None
+        assert words in found.failure[1]
 
 
 def test_a_failing_step_tells_its_own_traceback(tmp_path: Path) -> None:

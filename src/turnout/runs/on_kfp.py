@@ -192,8 +192,7 @@ def _noted(record: RunRecord, found: Mapping[str, Any], progress: Callable[[Prog
 
 def _steps(found: Mapping[str, Any]) -> Iterator[StepRecord]:
     """One per executed task, by their begin; iterations of a loop are numbered in that order."""
-    tasks = [task for task in (found.get("run_details") or {}).get("task_details") or [] if _is_step(task)]
-    tasks.sort(key=lambda task: (_us(task.get("start_time")) or 0, task["task_id"]))
+    tasks = _tasks(found)
     for task in tasks:
         alike = [other["task_id"] for other in tasks if other["display_name"] == task["display_name"]]
         ended = _us(task.get("end_time"))
@@ -205,6 +204,12 @@ def _steps(found: Mapping[str, Any]) -> Iterator[StepRecord]:
             started_us=_us(task.get("start_time")) or 0,
             finished_us=ended if task.get("state") in ENDED else None,
         )
+
+
+def _tasks(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the server says of the executed tasks."""
+    tasks = [task for task in (found.get("run_details") or {}).get("task_details") or [] if _is_step(task)]
+    return sorted(tasks, key=lambda task: (_us(task.get("start_time")) or 0, task["task_id"]))
 
 
 def _is_step(task: Mapping[str, Any]) -> bool:
@@ -235,9 +240,16 @@ def _us(text: str | None) -> int | None:
 
 def _ended(record: RunRecord, found: Mapping[str, Any], cluster: Cluster) -> RunRecord:
     record = replace(record, finished_us=_us(found.get("finished_at")) or time.time_ns() // 1_000)
-    record = _with_results(record, cluster.artifacts_url)
+    record = _with_logs(record, found, cluster.kfp)
+    try:
+        record = _with_results(record, cluster.artifacts_url)
+    except TurnoutError as error:
+        sentence = f"the server says {found.get('state')}, but what the steps left could not be read: {error}"
+        return replace(record, state=FAILED, error=sentence)
     if found.get("state") != "SUCCEEDED":
-        return _failed(record, found, cluster.kfp)
+        named = any(step.state == FAILED for step in record.steps)
+        error = "" if named else f"the server says {found.get('state')} and names no step"
+        return replace(record, state=FAILED, error=error)
     if record.report is None:
         error = (
             f"evaluate left no result in {cluster.artifacts_url}/runs/{record.id}: is the image {cluster.image} older?"
@@ -260,29 +272,22 @@ def _with_results(record: RunRecord, artifacts_url: str) -> RunRecord:
     return replace(record, steps=tuple(steps))
 
 
-def _failed(record: RunRecord, found: Mapping[str, Any], kfp: Kfp) -> RunRecord:
-    """The failing step's own words, which are in no field of the answer, only in its log."""
+def _with_logs(record: RunRecord, found: Mapping[str, Any], kfp: Kfp) -> RunRecord:
+    """Every step's log in the record's folder; why one failed stands there only, in no field of the answer."""
     steps = []
-    for step in record.steps:
-        if step.state == FAILED:
-            text = _log(kfp, found, step.task)
-            file = Path(record.folder, step.log)
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-            step = replace(step, error=failures.sentence(text))
-        steps.append(step)
-    named = any(step.state == FAILED for step in steps)
-    error = "" if named else f"the server says {found.get('state')} and names no step"
-    return replace(record, state=FAILED, error=error, steps=tuple(steps))
+    for task, step in zip(_tasks(found), record.steps, strict=True):
+        text = _log(kfp, str(found["run_id"]), task)
+        file = Path(record.folder, step.log)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        steps.append(replace(step, error=failures.sentence(text)) if step.state == FAILED else step)
+    return replace(record, steps=tuple(steps))
 
 
-def _log(kfp: Kfp, found: Mapping[str, Any], task: str) -> str:
-    for detail in found["run_details"]["task_details"]:
-        if detail.get("display_name") != task or detail.get("state") != "FAILED":
-            continue
-        for child in detail.get("child_tasks") or []:
-            try:
-                return kfp.log(str(found["run_id"]), str(child["pod_name"]))
-            except TurnoutError as error:
-                return f"its log could not be read: {error}\n"
+def _log(kfp: Kfp, run: str, task: Mapping[str, Any]) -> str:
+    for child in task.get("child_tasks") or []:
+        try:
+            return kfp.log(run, str(child["pod_name"]))
+        except TurnoutError as error:
+            return f"its log could not be read: {error}\n"
     return "the server names no Pod of it\n"
