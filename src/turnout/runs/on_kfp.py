@@ -243,8 +243,8 @@ def _ended(record: RunRecord, found: Mapping[str, Any], cluster: Cluster) -> Run
     record = _with_logs(record, found, cluster.kfp)
     try:
         record = _with_results(record, cluster.artifacts_url)
-    except TurnoutError as error:
-        sentence = f"the server says {found.get('state')}, but what the steps left could not be read: {error}"
+    except TurnoutError as problem:
+        sentence = f"the server says {found.get('state')}, but what the steps left could not be read: {problem}"
         return replace(record, state=FAILED, error=sentence)
     if found.get("state") != "SUCCEEDED":
         named = any(step.state == FAILED for step in record.steps)
