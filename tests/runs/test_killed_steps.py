@@ -1,4 +1,7 @@
-"""kill -9 in every step of the real training pipeline: the next run goes on from the last one that was finished."""
+"""kill -9 in every step of the real training pipeline: the next run goes on from the last one that was finished.
+
+(The same with a pipeline of seconds: test_driving_a_pipeline.)
+"""
 
 from __future__ import annotations
 
@@ -65,9 +68,8 @@ def _is_below(pid: int, ancestor: int) -> bool:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=() if step == "evaluate" else pytest.mark.long) for step in STEPS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
 def test_a_run_killed_in_a_step_is_resumed_by_running_it_again(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
