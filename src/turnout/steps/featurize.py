@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from turnout.errors import DataError
 from turnout.spec import ModelSpec
@@ -118,5 +117,5 @@ def _learnable(table: Any, spec: ModelSpec) -> Any:
 def _write(path: Path, table: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    pq.write_table(table, aside, compression="zstd")
+    shelving.write_parquet(table, aside)
     aside.replace(path)

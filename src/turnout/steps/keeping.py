@@ -187,6 +187,7 @@ def _write(pieces: Sequence[tuple[Part, Any]], *, artifacts_url: str) -> None:
             out = io.BytesIO()
             pq.write_table(rows, out, compression="zstd")
             storage.at(_part_url(artifacts_url, part.digest)).write_bytes(out.getvalue())
+            shelving.forget()
 
 
 def _present(artifacts_url: str) -> set[str]:

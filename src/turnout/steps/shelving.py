@@ -8,6 +8,8 @@ the temporary folder (`TMPDIR`), which should be on a disk.
 
 from __future__ import annotations
 
+import mmap
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
@@ -22,6 +24,7 @@ import pyarrow.parquet as pq
 __all__ = [
     "decoded",
     "each",
+    "forget",
     "gathered",
     "in_order",
     "one_chunk",
@@ -30,6 +33,7 @@ __all__ = [
     "slices",
     "taken",
     "where",
+    "write_parquet",
 ]
 
 LEAST_BYTES = 8 << 20
@@ -38,6 +42,8 @@ SLICE_ROWS = 1 << 18
 """As many rows as are looked at as Python or pandas values at a time."""
 
 _COLUMN = "column"
+_GROUP_ROWS = 1 << 20
+_maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def shelved(column: Any) -> Any:
@@ -102,6 +108,7 @@ def _filed(schema: Any, tables: Iterable[Any]) -> Any:
             for table in tables:
                 for writer, column in zip(writers, table.columns, strict=True):
                     writer.write_table(pa.table({_COLUMN: decoded(column)}))
+                forget()
         return pa.table([_mapped(file.name) for file in files], names=schema.names)
 
 
@@ -125,9 +132,28 @@ def slices(table: Any) -> Iterator[Any]:
         yield table.slice(first, SLICE_ROWS)
 
 
+def forget() -> None:
+    """Let go of the memory that mapped files take, because others are looked at next; it comes back when it is read.
+
+    Without this the system does so only when memory is short, and a process looks as large as its table.
+    """
+    for mapped in list(_maps):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def write_parquet(table: Any, path: Path) -> None:
+    """A table as Parquet, a group of rows after the other."""
+    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
+        for first in range(0, max(1, table.num_rows), _GROUP_ROWS):
+            writer.write_table(table.slice(first, _GROUP_ROWS))
+            forget()
+
+
 def _mapped(path: str) -> Any:
-    with pa.memory_map(path) as source:
-        return pa.ipc.open_file(source).read_all().column(0)
+    with Path(path).open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    _maps.add(mapped)
+    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all().column(0)
 
 
 def _plain(kind: Any) -> Any:

@@ -20,7 +20,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from turnout.errors import DataError
 from turnout.spec import ColumnType
@@ -99,7 +98,7 @@ def write_again(folder: Path, table: Any, snapshot: Snapshot) -> Snapshot:
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    pq.write_table(table, aside / _TABLE, compression="zstd")
+    shelving.write_parquet(table, aside / _TABLE)
     (aside / _FACTS).write_bytes(orjson.dumps(asdict(snapshot), option=orjson.OPT_INDENT_2) + b"\n")
     if folder.exists():
         shutil.rmtree(folder)
@@ -155,6 +154,7 @@ def digest(table: Any) -> str:
     for name in sorted(kinds):
         whole.update(orjson.dumps([name, kinds[name]]))
         whole.update(_column_digest(table.column(name), kinds[name]))
+        shelving.forget()
     return whole.hexdigest()
 
 
