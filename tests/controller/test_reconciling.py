@@ -558,3 +558,15 @@ def test_the_new_champion_keeps_its_seat_and_the_next_challenger_takes_the_old_o
     stage.tick()
     assert stage.kube.seats == [("digits-v3", 5), ("digits-v2", 95)]
     assert "restore" not in stage.ledger.actions
+
+
+def test_a_retired_version_that_is_deleted_leaves_its_seat_to_the_champion_and_goes() -> None:
+    stage = Stage("digits-v1", "digits-v2")
+    stage.play({"digits-v1": 0.6, "digits-v2": 0.97}, until="baked")
+    stage.tick()
+    metadata = _delete(stage, "digits-v1")
+    stage.tick()
+    assert stage.kube.seats == [("digits-v2", 0), ("digits-v2", 100)]
+    stage.tick()
+    assert metadata["finalizers"] == []
+    assert "restore" not in stage.ledger.actions
