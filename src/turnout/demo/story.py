@@ -171,6 +171,8 @@ def _run(spec: Path, stage: Stage, data: Path, *, gate: bool) -> None:
 
     record = stage.place.execute(_named(spec, stage), namespace="default", gate=gate, data_root=data, progress=progress)
     stage.records.append(record)
+    if record.state == runs.CANCELLED:
+        raise KeyboardInterrupt  # a request to end, which the run has taken for itself and written down
     if record.failure is not None:
         step, sentence, log = record.failure
         raise Failed(f"run {record.id}: step {step} failed: {sentence}\n  its log: {log}")
