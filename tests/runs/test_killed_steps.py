@@ -92,5 +92,6 @@ def test_a_run_killed_in_a_step_is_resumed_by_running_it_again(
     assert (again.state, again.failure) == (SUCCEEDED, None)
     reused = {done.task for done in again.steps if done.state == REUSED}
     assert reused == TAKEN.get(step, set()) or (step == "train" and reused == {"featurize", "train"})
-    # A version that was registered before the kill is there already; the one that answers is the run's own.
-    assert again.version == f"k-{step}-v{2 if step == 'deploy' else 1}"
+    # A number that was given before the kill is not given again; who died later than that left one behind.
+    versions = {"register": (1, 2), "deploy": (2,)}.get(step, (1,))
+    assert again.version in {f"k-{step}-v{number}" for number in versions}
