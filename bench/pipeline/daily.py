@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 DAYS = 10
-_PEERS = {"delta": ("deltalake", "pyarrow", "numpy"), "lance": ("pylance", "pyarrow", "numpy")}
+_PEERS = {"delta": ("deltalake==1.6.6", "pyarrow", "numpy"), "lance": ("pylance==14.0.2", "pyarrow", "numpy")}
 
 
 def days(rows: int) -> Iterator[tuple[Any, Any]]:
