@@ -26,7 +26,8 @@ from bench.serving import environments
 
 SHORT, LONG = 2, 12
 _ROOT = Path(__file__).parents[2]
-_PEERS = {"metaflow": "metaflow==2.19.39", "prefect": "prefect==3.8.8"}
+# Prefect 3.8 calls FastAPI in a way that its later versions refuse.
+_PEERS = {"metaflow": ("metaflow==2.19.39",), "prefect": ("prefect==3.8.8", "fastapi<0.140")}
 _SAYS = {
     "turnout": "Turnout's run: kfp.local, watched, with records and logs",
     "kfp_local": "kfp.local 2.17, nothing installed",
@@ -43,7 +44,10 @@ def pythons() -> Iterator[tuple[str, str]]:
         yield way, sys.executable
     for way, wanted in _PEERS.items():
         try:
-            yield way, str(environments.made(way, [wanted], home=OUT / "pipeline-work"))
+            python = str(environments.made(way, wanted, home=OUT / "pipeline-work"))
+            # Once to see that it runs, and for what it does at its first run only.
+            seconds(way, python, steps=SHORT)
+            yield way, python
         except RuntimeError as error:
             print(f"{way} is left out: {error}", file=sys.stderr)
 

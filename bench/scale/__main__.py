@@ -2,13 +2,14 @@
 
 Each step of each size runs in a process of its own, as in the pipeline; beside it plain pandas does the same in one
 process. Figures in bench/out/scale.json. What is learned from is bounded at half a million rows (`split.most_rows`);
-reading, checking, joining, naming and keeping are not. `--keep` leaves the grown tables for the next time.
+reading, checking, joining, naming and keeping are not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,14 @@ DOUBLINGS, MOST_ROWS = 3, 500_000
 _FACTOR, _PEAK_GB = 2 * 1.3, 4.0
 
 
-def run(*module: str) -> dict[str, float]:
-    """What one process took, or nothing but its error."""
-    done = subprocess.run([sys.executable, "-m", *module], capture_output=True, text=True, check=False)
+def run(*module: str, **environment: str) -> dict[str, float]:
+    """What one process took.
+
+    Raises:
+        RuntimeError: it failed; with its last words.
+    """
+    given = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-m", *module], capture_output=True, text=True, check=False, env=given)
     if done.returncode:
         raise RuntimeError(f"{' '.join(module)} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -38,7 +44,8 @@ def ours(folder: Path) -> dict[str, dict[str, float]]:
     """All steps on one size, one after the other."""
     found = {}
     for step in STEPS:
-        found[step] = run("bench.scale.steps", step, str(folder))
+        # As the compiled pipeline has it for training; plain pandas takes all threads that there are.
+        found[step] = run("bench.scale.steps", step, str(folder), OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         print(step, {name: round(value, 2) for name, value in found[step].items()}, flush=True)
     return found
 
