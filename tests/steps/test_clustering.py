@@ -103,6 +103,16 @@ def test_a_champion_that_answers_another_question_is_not_compared(tmp_path: Path
     assert found.incomparable == "it is a classification"
 
 
+def test_a_champion_that_sees_one_cluster_only_is_not_compared(tmp_path: Path) -> None:
+    far = heaps().assign(price=lambda table: table["price"] + 1000)
+    spec = clustering({**MEANS, "features": ["price"], "grid": {}, "parameters": {"n_clusters": 2}})
+    trained(spec, tmp_path / "old", pd.concat([far.tail(80), heaps(160)], ignore_index=True), candidate="means")
+    before = Champion("digits-v1", artifact.load(tmp_path / "old" / "means"))
+    found = evaluated(clustering(MEANS), tmp_path, champion=before)
+    assert found.incomparable.startswith("its answers cannot be measured (silhouette: the 80 rows")
+    assert found.decision.passed
+
+
 def test_who_looks_at_one_column_only_is_measured_on_all(tmp_path: Path) -> None:
     one = {**MEANS, "name": "one", "features": ["price"], "preprocess": [], "grid": {}, "parameters": {"n_clusters": 2}}
     spec = clustering(MEANS, one)

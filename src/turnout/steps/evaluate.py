@@ -170,8 +170,7 @@ def evaluate(
     model = artifact.load(best.folder)
     answers = _ask(spec, model, part)
     score = _estimate(spec, answers)
-    incomparable = _incomparable(champion, part, spec=spec) if champion else ""
-    asked = _ask(spec, champion.model, part) if champion and champion.model and not incomparable else None
+    asked, incomparable = _champion_says(spec, champion, part)
     comparison = _compare(spec, answers, asked) if asked else None
     version = champion.version if champion else ""
     behaved = evaluate_behaviour.check(spec, model, part)
@@ -196,13 +195,10 @@ def evaluate(
             baselines=baselines,
         ),
         answers=answers,
-        **_by_class(answers) if spec.task == "classification" else {},
+        **_of_task(spec, part, answers, asked),
         slices=evaluate_slices.slices(spec, part, answers, overall=score, estimate=lambda some: _estimate(spec, some)),
-        calibration=evaluate_calibration.calibration(answers) if spec.task == "classification" else None,
         behaved=behaved,
         baselines=baselines,
-        clusters=evaluate_clusters.clusters(part, answers) if spec.task == "clustering" else (),
-        agreement=evaluate_clusters.agreement(answers, asked) if spec.task == "clustering" and asked else None,
         champion=version,
         champion_score=METRICS[spec.metric](asked) if asked else None,
         comparison=comparison,
@@ -276,6 +272,29 @@ def _ask(spec: ModelSpec, model: Model, part: Part) -> Answers:
         return evaluate_clusters.answers(spec, part, predictions)
     except ValueError as error:
         raise Failed(f"{spec.metric}: {error}") from error
+
+
+def _champion_says(spec: ModelSpec, champion: Champion | None, part: Part) -> tuple[Answers | None, str]:
+    """The champion's answers to the same rows, or why there are none."""
+    if champion is None:
+        return None, ""
+    incomparable = _incomparable(champion, part, spec=spec)
+    if incomparable or champion.model is None:
+        return None, incomparable
+    try:
+        return _ask(spec, champion.model, part), ""
+    except Failed as error:
+        return None, f"its answers cannot be measured ({error})"
+
+
+def _of_task(spec: ModelSpec, part: Part, answers: Answers, asked: Answers | None) -> dict[str, Any]:
+    """What only answers of this kind have."""
+    if spec.task == "classification":
+        return {**_by_class(answers), "calibration": evaluate_calibration.calibration(answers)}
+    if spec.task == "clustering":
+        agreement = evaluate_clusters.agreement(answers, asked) if asked else None
+        return {"clusters": evaluate_clusters.clusters(part, answers), "agreement": agreement}
+    return {}
 
 
 def _estimate(spec: ModelSpec, answers: Answers) -> Estimate:
