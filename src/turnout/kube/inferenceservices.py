@@ -11,6 +11,7 @@ __all__ = [
     "COMMIT",
     "DIGEST",
     "ENDPOINT",
+    "FRAMEWORKS",
     "RUN",
     "SNAPSHOT",
     "Version",
@@ -25,6 +26,20 @@ DIGEST = "turnout.dev/digest"
 RUN = "turnout.dev/run"
 SNAPSHOT = "turnout.dev/snapshot"
 COMMIT = "turnout.dev/commit"
+
+# The fields of a predictor that name a framework instead of a model with its format.
+FRAMEWORKS = (
+    "sklearn",
+    "xgboost",
+    "tensorflow",
+    "pytorch",
+    "triton",
+    "onnx",
+    "huggingface",
+    "pmml",
+    "lightgbm",
+    "paddle",
+)
 
 # `{name}-predictor-{namespace}` is one DNS label of KServe's default host name and must fit in 63 characters.
 _LONGEST_NAME_AND_NAMESPACE = 52

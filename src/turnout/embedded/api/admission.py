@@ -13,6 +13,7 @@ from typing import Any
 from turnout.embedded.api import predictors
 from turnout.embedded.api.errors import ApiError, Cause, forbidden
 from turnout.embedded.kinds import Kind
+from turnout.kube.inferenceservices import FRAMEWORKS
 
 __all__ = ["check_types", "default", "validate"]
 
@@ -23,18 +24,6 @@ _MODE = "serving.kserve.io/deploymentMode"
 _AUTOSCALER = "serving.kserve.io/autoscalerClass"
 _LEGACY_MODES = {"RawDeployment": "Standard", "Serverless": "Knative"}
 _AUTOSCALERS = ("hpa", "keda", "external", "none")
-_FRAMEWORKS = (
-    "sklearn",
-    "xgboost",
-    "tensorflow",
-    "pytorch",
-    "triton",
-    "onnx",
-    "huggingface",
-    "pmml",
-    "lightgbm",
-    "paddle",
-)
 _IMPLEMENTATIONS = (
     "[Name, SKLearn, XGBoost, Tensorflow, PyTorch, Triton, ONNX, HuggingFace, PMML, LightGBM, Paddle, Model, "
     "StorageUris, StorageContainerName, WorkerSpec, PodSpec]"
@@ -150,7 +139,7 @@ def _denied(webhook: str, message: str) -> ApiError:
 
 def _as_model(predictor: Object) -> Object:
     """`sklearn: {...}` is an old way to write `model: {modelFormat: {name: sklearn}, ...}`; it wins over a model."""
-    found = [name for name in _FRAMEWORKS if name in predictor]
+    found = [name for name in FRAMEWORKS if name in predictor]
     if len(found) != 1:
         return predictor
     framework = found[0]
@@ -243,7 +232,7 @@ def _implementation_fault(predictor: Object) -> str:
 
 
 def _implementations(predictor: Object) -> int:
-    return sum(1 for name in (*_FRAMEWORKS, "model", "containers") if predictor.get(name) not in (None, []))
+    return sum(1 for name in (*FRAMEWORKS, "model", "containers") if predictor.get(name) not in (None, []))
 
 
 def _transformer_fault(spec: Object) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from turnout.embedded.serving import runtimes, templates
 from turnout.errors import SpecError
+from turnout.kube.inferenceservices import FRAMEWORKS
 
 __all__ = ["CONTAINER", "arguments", "is_custom", "model_of", "port_of", "spec"]
 
@@ -13,24 +14,12 @@ Object = dict[str, Any]
 
 CONTAINER = "kserve-container"
 
-_FRAMEWORKS = (
-    "sklearn",
-    "xgboost",
-    "tensorflow",
-    "pytorch",
-    "triton",
-    "onnx",
-    "huggingface",
-    "pmml",
-    "lightgbm",
-    "paddle",
-)
 _NOT_OF_THE_CONTAINER = frozenset(
     {"modelFormat", "storage", "storageUri", "storageUris", "runtime", "runtimeVersion", "protocolVersion", "name"}
 )
 _NOT_OF_THE_POD = frozenset(
     {
-        *_FRAMEWORKS,
+        *FRAMEWORKS,
         *("model", "name", "containers", "labels", "annotations", "minReplicas", "maxReplicas", "scaleTarget"),
         *("scaleMetric", "autoScaling", "containerConcurrency", "timeout", "canaryTrafficPercent", "logger", "batcher"),
         *("deploymentStrategy", "workerSpec", "storageUris"),
@@ -52,7 +41,7 @@ def model_of(predictor: Object) -> Object:
     """The predictor's `model` block; a framework's block (`sklearn: {...}`) is one with its format implied."""
     if "model" in predictor:
         return dict(predictor["model"])
-    framework = next((name for name in _FRAMEWORKS if predictor.get(name) is not None), None)
+    framework = next((name for name in FRAMEWORKS if predictor.get(name) is not None), None)
     return {} if framework is None else {"modelFormat": {"name": framework}, **predictor[framework]}
 
 
