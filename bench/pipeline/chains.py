@@ -110,6 +110,7 @@ def prefect(steps: int, folder: Path) -> float:
     """A flow of Prefect with a temporary server of its own; tasks run in one process."""
     os.environ |= {"PREFECT_HOME": str(folder), "PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
     os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"}
+    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "300"
     from prefect import flow, task
 
     @task
