@@ -20,14 +20,14 @@ from typing import Any
 __all__ = ["WAYS"]
 
 
-def _compiled(steps: int, folder: Path) -> Path:
+def _compiled(steps: int, folder: Path, *, as_it_comes: bool = False) -> Path:
     """The YAML of a chain."""
     from kfp import compiler
 
     from bench.pipeline.adding import chain_of
 
     folder.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(chain_of(steps), str(folder / "chain.yaml"))
+    compiler.Compiler().compile(chain_of(steps, as_it_comes=as_it_comes), str(folder / "chain.yaml"))
     return folder / "chain.yaml"
 
 
@@ -57,7 +57,7 @@ def kfp_local(steps: int, folder: Path, *, use_venv: bool = False) -> float:
     """kfp.local with what it takes to be quick: no virtual environment, nothing installed."""
     from kfp import components, local
 
-    pipeline = components.load_component_from_file(str(_compiled(steps, folder)))
+    pipeline = components.load_component_from_file(str(_compiled(steps, folder, as_it_comes=use_venv)))
     local.init(local.SubprocessRunner(use_venv=use_venv), pipeline_root=str(folder / "outputs"))
     began = time.perf_counter()
     pipeline()
