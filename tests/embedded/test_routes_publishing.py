@@ -8,6 +8,9 @@ import orjson
 import pytest
 
 from turnout.embedded.gateway import envoy, matching, xds
+from turnout.embedded.gateway.routes import RouteReconciler
+from turnout.embedded.store import Store
+from turnout.embedded.supervision.processes import Supervisor
 
 ROUTED = {
     "fig.localhost": [envoy.Rule("fig", matching.DEFAULT, filters=(), backends=(envoy.Backend("default/fig/80", 1),))]
@@ -65,3 +68,15 @@ def test_an_endpoint_that_died_goes_at_once_while_its_route_stays(noting: tuple[
     already = len(envoys.seen)
     published(publisher, ROUTED, 7002)
     assert envoys.seen[already:] == [(True, [7002])]
+
+
+def test_the_next_engine_knows_where_the_gateway_still_leads(
+    noting: tuple[xds.Publisher, Noting], tmp_path: Path
+) -> None:
+    publisher, _ = noting
+    published(publisher, ROUTED, 7001, 7002)
+    store, supervisor = Store(":memory:", durable=False), Supervisor(run_folder=tmp_path, log_folder=tmp_path)
+    routes = RouteReconciler(store, supervisor, xds.Publisher(tmp_path, log=tmp_path / "log"))
+    assert [port for port in (7000, 7001, 7002) if routes.is_served(port)] == [7001, 7002]
+    supervisor.close()
+    store.close()

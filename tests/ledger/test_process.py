@@ -171,12 +171,12 @@ def test_who_watches_sees_predictions_feedback_and_decisions_as_they_come(tmp_pa
     ledger = LedgerProcess(tmp_path)
     send(ledger.client, record(name="before", time_us=now_us()))
     watching, seen = LedgerClient(ledger.url, TOKEN), []
-    begun = threading.Event()
+    news = threading.Event()
 
     def watch() -> None:
         for kind, head in watching.watch(endpoint="digits"):
             seen.append((kind, head.get("id") or head.get("action")))
-            begun.set()
+            news.set()
             if kind == "decision":
                 return
 
@@ -187,7 +187,8 @@ def test_who_watches_sees_predictions_feedback_and_decisions_as_they_come(tmp_pa
         name = f"a{now_us()}"
         send(ledger.client, record(name=name, time_us=now_us()))
         ledger.client.feedback(name, label=7)
-        return begun.wait(0.1)
+        news.wait(0.1)
+        return {kind for kind, _ in tuple(seen)} >= {"prediction", "feedback"}
 
     eventually(is_seen)
     announce(ledger.client)

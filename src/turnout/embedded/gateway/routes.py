@@ -57,7 +57,8 @@ class RouteReconciler:
 
     def __init__(self, store: Store, supervisor: Supervisor, publisher: xds.Publisher) -> None:
         self._store, self._supervisor, self._publisher = store, supervisor, publisher
-        self._served: frozenset[int] = frozenset()
+        # An adopted Envoy leads where an earlier engine has told it to.
+        self._served = publisher.listening()
         self._taken: set[_Identity] = set()
         self._refused: dict[_Identity, str] = {}
         self._envoy_pid = 0

@@ -108,6 +108,16 @@ class Publisher:
         self._in_use = self._found_in_use()  # the clusters that Envoy has stay until no route names them
         (folder / "endpoints").mkdir(parents=True, exist_ok=True)
 
+    def listening(self) -> frozenset[int]:
+        """Every port that the files lead to, whoever wrote them."""
+        return frozenset(
+            endpoint["endpoint"]["address"]["socket_address"]["port_value"]
+            for name in self._in_use
+            for resource in _resources(self._folder / _endpoints_file(name))
+            for group in resource["endpoints"]
+            for endpoint in group["lb_endpoints"]
+        )
+
     def forget(self) -> None:
         """Another Envoy runs: nothing is known of what it has taken or refused."""
         self._acknowledged.clear()
@@ -151,10 +161,7 @@ class Publisher:
 
     def _found_in_use(self) -> Sequence[str]:
         """The clusters that an earlier engine's Envoy has."""
-        path = self._folder / "clusters.json"
-        if not path.exists():
-            return []
-        found = [resource["name"] for resource in orjson.loads(path.read_bytes())["resources"]]
+        found = [resource["name"] for resource in _resources(self._folder / "clusters.json")]
         return [name for name in found if (self._folder / _endpoints_file(name)).exists()]
 
     def _remove_endpoints(self, names: set[str]) -> None:
@@ -193,6 +200,14 @@ class Publisher:
         text = logfiles.read(self._log, tail_lines=50).decode("utf-8", errors="replace")
         found = _REJECTED.findall(text)
         return found[-1] if found else "Envoy refused the configuration"
+
+
+def _resources(path: Path) -> list[Object]:
+    """What a file tells; nothing where it is not there, or not whole after a power failure."""
+    try:
+        return list(orjson.loads(path.read_bytes())["resources"])
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return []
 
 
 def _counts(statistic: str) -> bool:
