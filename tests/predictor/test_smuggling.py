@@ -104,7 +104,10 @@ def theirs(data: bytes) -> tuple[list[bytes], bool]:
                 connection.send(h11.EndOfMessage())
                 if connection.our_state is not h11.DONE:
                     return found, False
-                connection.start_next_cycle()
+                # Empty lines before a request line are nothing (RFC 9112, section 2.2); h11 would refuse them.
+                rest = connection.trailing_data[0].lstrip(b"\r\n")
+                connection = h11.Connection(h11.SERVER)
+                connection.receive_data(rest)
             elif event is h11.NEED_DATA or event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
                 return found, False
     except h11.RemoteProtocolError:
@@ -121,6 +124,8 @@ def theirs(data: bytes) -> tuple[list[bytes], bool]:
 @example([b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"], b"0\r\n\r\n", SECOND, [])
 @example([b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: identity\r\n"], b"0\r\n\r\n", SECOND, [])
 @example([b"Content-Length: 3\r\n", b"Content-Length: 5\r\n"], b"abcde", SECOND, [])
+@example([b"Transfer-Encoding: xchunked\r\n", b"Transfer-Encoding: chunked\r\n"], b"3\r\nabc\r\n0\r\n\r\n", b"", [])
+@example([b"Content-Length: 3\r\n"], b"0\r\n\r\n", SECOND, [])
 @example([b"Transfer-Encoding: gzip, chunked\r\n"], b"3\r\nabc\r\n0\r\n\r\n", b"", [])
 def test_no_request_means_one_thing_to_us_and_another_to_h11(
     iris_model: Model, lines: list[bytes], body: bytes, second: bytes, sizes: list[int]

@@ -27,13 +27,14 @@ __all__ = ["MAX_TEXT", "ONCE", "Desk", "Exchange", "answer"]
 MAX_TEXT = 256  # stamp and request id, made by the gateway, go into every record
 
 # Twice one of these could mean two things to two programs: a proxy may have judged by one, and we would act on the
-# other. The parsers refuse a second content-length or transfer-encoding.
+# other. The parsers refuse a second content-length; llhttp takes any codings before a last one that is chunked.
 ONCE = frozenset(
     {
         b"content-encoding",
         b"content-type",
         b"host",
         b"inference-header-content-length",
+        b"transfer-encoding",
         b"x-turnout-assigned",
         b"x-turnout-caller-id",
     }
