@@ -106,7 +106,7 @@ bench-engine: $(READY) ## A hundred versions on one engine; table, bench/out/eng
 bench-decision: $(READY) ## Hold the decision against its bars (about 45 minutes); table, bench/out/decision.json
 	$(BIN)/python -m bench.decision
 
-bench-ledger: $(READY) ## Ten million predictions on SQLite and PostgreSQL (20 minutes); table, bench/out/ledger.json
+bench-ledger: $(READY) ## Ten million predictions on SQLite and PostgreSQL (13 minutes); table, bench/out/ledger.json
 	$(BIN)/python -m bench.ledger
 
 bench-pipeline: $(READY) ## The gate, the cost of a step, ten million rows (about 40 minutes); gate.json, pipeline.json, scale.json

@@ -1,4 +1,4 @@
-"""`python -m bench.ledger [part ...] [--scale 0.01]`: about 20 minutes on two idle cores, and for a while 8 GB of disk.
+"""`python -m bench.ledger [part ...] [--scale 0.01]`: about 13 minutes on two idle cores, and for a while 8 GB of disk.
 
 On each database: predictions in batches of 500 for half a minute with a kill -9 in the middle; the cost of a prediction
 beside a tenth of a million others and beside ten million; questions and increments of evidence at ten million; bytes of
