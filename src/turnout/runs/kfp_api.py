@@ -78,14 +78,18 @@ class Kfp:
 
     def start(self, version: PipelineVersion, *, name: str, parameters: Mapping[str, Any]) -> str:
         """Start a run; its id."""
-        body = {
+        body = self._job(version, name=name, parameters=parameters)
+        return str(self._call("POST", "/runs", body=body)["run_id"])
+
+    def _job(self, version: PipelineVersion, *, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """What is run: once, or by a schedule."""
+        return {
             "experiment_id": self._experiment(),
             "display_name": name,
             "pipeline_version_reference": version.reference,
             "runtime_config": {"parameters": dict(parameters)},
             "service_account": _SERVICE_ACCOUNT,
         }
-        return str(self._call("POST", "/runs", body=body)["run_id"])
 
     def run(self, run: str) -> dict[str, Any]:
         """State and task details of a run."""
@@ -113,11 +117,7 @@ class Kfp:
             hint = f"; for every minute of that cron say '0 {cron}'" if len(fields) == _CRON_FIELDS - 1 else ""
             raise InputError(f"cron {cron!r}: wanted six fields, seconds first, found {len(fields)}{hint}")
         body = {
-            "experiment_id": self._experiment(),
-            "display_name": name,
-            "pipeline_version_reference": version.reference,
-            "runtime_config": {"parameters": dict(parameters)},
-            "service_account": _SERVICE_ACCOUNT,
+            **self._job(version, name=name, parameters=parameters),
             "max_concurrency": 1,
             "no_catchup": True,
             "mode": "ENABLE",
