@@ -149,6 +149,7 @@ _CELLS: dict[str, tuple[dict[str, Any], float, int, int]] = {
     "-2 pt": (_thirds(200), -0.02, 200, 30),
     "-5 pt": (_thirds(100), -0.05, 100, 40),
     "+2 pt": (_thirds(100), +0.02, 100, 40),
+    "+2 pt, sooner": ({"steps": [5, 20, 50]}, +0.02, 100, 200),
 }
 
 
@@ -169,16 +170,19 @@ def controller(scale: float = 1.0) -> list[Row]:
         return np.array([told.verdict == verdict for told in ends[name]])
 
     note = {"note": "real controller and ledger; level split over guardrails"}
+    thirds = {"note": f"{note['note']}; steps by thirds of {_MOST:,} labels"}
+    sooner = {"note": f"{note['note']}; steps as soon as minLabels allow", "counted": False}
     bad = np.array([told.labels for told in ends["-5 pt"]])
     return [
         mean("4c", "canary labels to roll back, 20/80, 5 pt", own("roll back, 20/80, 5 pt", "rollback"), 408, **note),
         mean("4c", "canary labels to roll back, 20/80, 10 pt", own("roll back, 20/80, 10 pt", "rollback"), 123, **note),
         mean("6c", "canary labels to promote, 50/50, 2 pt better", own("promote, 50/50, 2 pt", "promote"), 820, **note),
-        rate("8c", "promoted, equal", share("equal", "promote"), 0.95, ">=", **note),
-        rate("8c", "promoted, 2 pt worse", share("-2 pt", "promote"), 0.05, **note),
-        rate("8c", "rolled back, 5 pt worse", share("-5 pt", "rollback"), 0.99, ">=", **note),
-        median("8c", "median labels to the verdict, 5 pt worse", bad, 5000, **note),
-        rate("8c", "promoted, 2 pt better", share("+2 pt", "promote"), 0.999, ">=", **note),
+        rate("8c", "promoted, equal", share("equal", "promote"), 0.95, ">=", **thirds),
+        rate("8c", "promoted, 2 pt worse", share("-2 pt", "promote"), 0.05, **thirds),
+        rate("8c", "rolled back, 5 pt worse", share("-5 pt", "rollback"), 0.99, ">=", **thirds),
+        median("8c", "median labels to the verdict, 5 pt worse", bad, 5000, **thirds),
+        rate("8c", "promoted, 2 pt better", share("+2 pt", "promote"), 0.999, ">=", **thirds),
+        rate("8c", "promoted, 2 pt better", share("+2 pt, sooner", "promote"), 0.999, ">=", **sooner),
     ]
 
 
