@@ -137,7 +137,10 @@ def like_in_a_pod(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @contextmanager
 def controlled() -> Iterator[str]:
     """A controller in this process leads instead of the engine's; its identity."""
-    lease = client.connect().get("Lease", LEASE, namespace=discovery.SYSTEM_NAMESPACE)
+    kube = client.connect()
+    # The engine's takes it a moment after it has started.
+    (lease,) = eventually(lambda: kube.list("Lease", namespace=discovery.SYSTEM_NAMESPACE), within_s=60.0)
+    assert lease["metadata"]["name"] == LEASE
     # Whoever starts anew under the name of the holder takes the lead at once.
     name = lease["spec"]["holderIdentity"].rpartition("_")[0]
     stop = threading.Event()

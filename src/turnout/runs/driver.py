@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -39,8 +40,7 @@ class Recorder:
         self._record, self._tell = record, tell
         self._places: dict[int, int] = {}
         self._outputs: dict[int, Mapping[str, Any]] = {}
-        # Entered again by a signal that comes while its thread writes.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     @property
     def record(self) -> RunRecord:
@@ -178,22 +178,36 @@ def _now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def _end_with_parent(why: list[str]) -> None:
-    """Whoever started us holds the other end of our standard input, to its own end."""
-    while os.read(0, 1024):
-        pass
-    why.append("whoever started the run is gone")
-    os.kill(os.getpid(), signal.SIGTERM)
+def _end_when_told(recorder: Recorder) -> None:
+    """On SIGTERM, or without whoever started us, the run is cancelled.
+
+    Not by a signal handler: Python runs those in the main thread, which waits for the runner's threads and may have
+    begun to do so at that very moment; it would hear of the signal after the step.
+    """
+    told, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.detach())
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
+
+    def on_signal() -> None:
+        while told.recv(1) != bytes([signal.SIGTERM]):
+            pass
+        _cancel(recorder, "somebody ended the run")
+
+    def on_end_of_parent() -> None:
+        # It holds the other end of our standard input, to its own end.
+        while os.read(0, 1024):
+            pass
+        _cancel(recorder, "whoever started the run is gone")
+
+    for wait in (on_signal, on_end_of_parent):
+        threading.Thread(target=wait, daemon=True).start()
 
 
-def _end_when_told(recorder: Recorder, why: list[str]) -> None:
-    """On SIGTERM the record says that the run was cancelled; then nothing of it runs any more, the step neither."""
-
-    def cancel(_signal: int, _frame: Any) -> None:
-        recorder.cancelled(why[0] if why else "somebody ended the run")
-        os.killpg(0, signal.SIGKILL)
-
-    signal.signal(signal.SIGTERM, cancel)
+def _cancel(recorder: Recorder, why: str) -> None:
+    """The record says so; then nothing of the run runs any more, the step neither."""
+    recorder.cancelled(why)
+    os.killpg(0, signal.SIGKILL)
 
 
 def main() -> int:
@@ -212,9 +226,8 @@ def main() -> int:
             events.write(orjson.dumps(event).decode() + "\n")
             events.flush()
 
-    recorder, why = Recorder(records.read(folder), tell=tell), list[str]()
-    _end_when_told(recorder, why)
-    threading.Thread(target=_end_with_parent, args=(why,), daemon=True).start()
+    recorder = Recorder(records.read(folder), tell=tell)
+    _end_when_told(recorder)
     with (folder / "driver.log").open("a", encoding="utf-8", buffering=1) as log:
         run(recorder, pipeline=pipeline, log=log)
     sys.stdout = events
