@@ -109,10 +109,8 @@ bench-decision: $(READY) ## Hold the decision against its bars (about 45 minutes
 bench-ledger: $(READY) ## Ten million predictions on SQLite and PostgreSQL (13 minutes); table, bench/out/ledger.json
 	$(BIN)/python -m bench.ledger
 
-bench-pipeline: $(READY) ## The gate, the cost of a step, ten million rows (about 40 minutes); gate.json, pipeline.json, scale.json
-	$(BIN)/python -m bench.gate
-	$(BIN)/python -m bench.pipeline
-	$(BIN)/python -m bench.scale
+bench-pipeline: $(READY) ## The gate, the cost of a step, ten million rows (about 40 minutes; SHARE=0.1 for less); gate.json, pipeline.json, scale.json
+	$(BIN)/python -m bench.pipeline $(if $(SHARE),--share $(SHARE))
 
 lock: ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

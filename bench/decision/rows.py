@@ -87,7 +87,9 @@ def publish(rows: Sequence[Row], *, name: str = "decision") -> bool:
         table.add_column(column, justify="right" if column in ("target", "measured", "± MC", "runs") else "left")
     for row in rows:
         holds = ("yes" if row.holds else "NO") if row.counted else ("(yes)" if row.holds else "(no)")
-        target = f"{row.direction} {_digits(row.target)}"
+        if math.isinf(row.target):
+            holds = "-"
+        target = f"{row.direction} {_digits(row.target)}" if math.isfinite(row.target) else "-"
         error = f"{row.error:.2g}" if row.error else "-"
         table.add_row(row.bar, row.name, target, _digits(row.value), error, f"{row.repetitions:,}", holds, row.note)
     Console(width=max(Console().width, _WIDTH)).print(table)

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from bench.decision.rows import publish, rate
+from bench.decision.rows import publish, rate, write
 from turnout.spec import Gates
 from turnout.steps import evaluate_gate, evaluate_statistics
 from turnout.steps.evaluate_metrics import METRICS, Answers
@@ -67,7 +67,9 @@ def main() -> int:
             hits = ~np.array(passed) if loss else np.array(passed)
             name = f"a candidate {loss:g} worse is stopped" if loss else "an equal candidate passes"
             note = f"{count} paired rows, {DISCORDANT:.0%} discordant; smallest loss named: {np.median(effects):.4f}"
+            print(f"{name}, {count} paired rows: {runs} times, {hits.mean():.3f}", flush=True)
             found.append(rate("gate", name, hits, target, ">=", note=note, counted=count == ROWS or not loss))
+            write(found, name="gate")
     return 0 if publish(found, name="gate") else 1
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from turnout.errors import DataError
 from turnout.steps import keeping, logical
-from turnout.steps.keeping import Kept
+from turnout.steps.keeping import Kept, Part
 
 __all__ = ["ColumnChange", "Difference", "compare", "stability"]
 
@@ -65,7 +65,7 @@ def compare(before: Kept, after: Kept, *, artifacts_url: str) -> Difference:
             f"rows of {before.snapshot.id} are identified by {', '.join(keys)}, "
             f"those of {after.snapshot.id} by {', '.join(after.snapshot.keys)}"
         )
-    shared = {part.digest for part in before.parts} & {part.digest for part in after.parts}
+    shared = set(before.parts) & set(after.parts)
     old, new = (_rest(one, shared, artifacts_url) for one in (before, after))
     matched = _matched(old, new, keys)
     lost = pc.is_null(matched.column(f"{_AT} new"))
@@ -100,10 +100,10 @@ def stability(before: Any, after: Any) -> float | None:
     return float(np.sum((new - old) * np.log(new / old)))
 
 
-def _rest(one: Kept, shared: set[str], artifacts_url: str) -> Any:
-    parts = [part for part in one.parts if part.digest not in shared] or list(one.parts[:1])
+def _rest(one: Kept, shared: set[Part], artifacts_url: str) -> Any:
+    parts = [part for part in one.parts if part not in shared] or list(one.parts[:1])
     table = keeping.read(one, artifacts_url=artifacts_url, only=parts)
-    return table if {part.digest for part in parts} - shared else table.slice(0, 0)
+    return table if set(parts) - shared else table.slice(0, 0)
 
 
 def _matched(old: Any, new: Any, keys: tuple[str, ...]) -> Any:

@@ -1,26 +1,27 @@
 """Snapshots in the artifact store: named by their content, never changed, and what two of them share is there once.
 
-    snapshots/<id>/snapshot.json    facts, and the parts that the rows are in
-    parts/<digest>.parquet          some rows, named by what they say
+    snapshots/<id>/snapshot.json.gz    facts, and the parts that the rows are in
+    parts/<digest>.parquet             some rows, named by what they say
 
 A snapshot is cut into parts by its rows: in the order of time, or of keys where the spec names no time, a new part
-begins where a hash of the key says so. So a part depends on nothing but its own rows: rows that are added, removed or
-changed somewhere leave the parts elsewhere as they were, and those are not written again. The hash decides only what is
-shared; what a snapshot's id stands for is checked whenever its rows are read.
+begins where hashes of the keys say so. So a part depends on nothing but its own rows and those beside them: rows that
+are added, removed or changed somewhere leave the parts elsewhere as they were, and those are not written again. The
+hashes decide only what is shared; what a snapshot's id stands for is checked whenever its rows are read.
 
-`snapshot.json` is written last, and after it the parts are looked for once more: whoever cleans up at the same time
+`snapshot.json.gz` is written last, and after it the parts are looked for once more: whoever cleans up at the same time
 (`sweep`) may have taken one that was not in use when it looked.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
 import numpy as np
 import orjson
@@ -35,19 +36,16 @@ from turnout.steps.snapshots import Snapshot
 
 __all__ = ["Kept", "Part", "cut", "fetch", "find", "is_kept", "keep", "kept", "read", "sweep"]
 
-_FACTS = "snapshot.json"
+_FACTS = "snapshot.json.gz"
 _PARTS = 256  # of one snapshot, so that a change of one percent touches few
-_FEWEST_ROWS, _MOST_ROWS = 512, 1 << 16
-_DIGITS = 32  # enough to tell parts apart; the digest of all rows is what nobody can forge
+_FEWEST_ROWS, _MOST_ROWS = 160, 1 << 16
+_BLOCK_ROWS = 1 << 20
+_DIGITS = 24  # enough to tell parts apart; the digest of all rows is what nobody can forge
 _GARBAGE = "garbage.json"
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows of a snapshot that lie together: the digest of their content, and how many they are."""
-
-    digest: str
-    rows: int
+Part = NewType("Part", str)
+"""Rows of a snapshot that lie together, by the digest of their content."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,8 @@ def keep(folder: Path, snapshot: Snapshot, *, artifacts_url: str, now_us: int | 
     pieces = cut(snapshots.read_table(folder), snapshot)
     made = Kept(snapshot, tuple(part for part, _ in pieces), time.time_ns() // 1000 if now_us is None else now_us)
     _write(pieces, artifacts_url=artifacts_url)
-    parts = [[part.digest, part.rows] for part in made.parts]
-    facts = orjson.dumps({"format": 1, "facts": asdict(snapshot), "kept_us": made.kept_us, "parts": parts})
-    storage.at(_facts_url(artifacts_url, snapshot.id)).write_bytes(facts)
+    facts = orjson.dumps({"format": 2, "facts": asdict(snapshot), "kept_us": made.kept_us, "parts": made.parts})
+    storage.at(_facts_url(artifacts_url, snapshot.id)).write_bytes(gzip.compress(facts, mtime=0))
     _write(pieces, artifacts_url=artifacts_url)
     return made
 
@@ -85,10 +82,10 @@ def find(snapshot: str, *, artifacts_url: str) -> Kept:
         NotFound: it is not in the store.
     """
     try:
-        said = orjson.loads(storage.at(_facts_url(artifacts_url, snapshot)).read_bytes())
+        said = orjson.loads(gzip.decompress(storage.at(_facts_url(artifacts_url, snapshot)).read_bytes()))
     except NotFound as error:
         raise NotFound(f"snapshot {snapshot} is not in the artifact store: {error}") from error
-    return Kept(snapshots.parse(said["facts"]), tuple(Part(*part) for part in said["parts"]), said["kept_us"])
+    return Kept(snapshots.parse(said["facts"]), tuple(said["parts"]), said["kept_us"])
 
 
 def kept(*, artifacts_url: str) -> list[Kept]:
@@ -139,7 +136,7 @@ def sweep(
     everything = kept(artifacts_url=artifacts_url)
     old = [one for one in everything if one.snapshot.id not in in_use and now_us - one.kept_us >= older_us]
     gone = {one.snapshot.id for one in old}
-    needed = {part.digest for one in everything if one.snapshot.id not in gone for part in one.parts}
+    needed = {part for one in everything if one.snapshot.id not in gone for part in one.parts}
     unused = [digest for digest in _present(artifacts_url) if digest not in needed]
     seen = _seen(artifacts_url)
     parts = [digest for digest in unused if digest in seen and now_us - seen[digest] >= grace_us]
@@ -160,33 +157,54 @@ def cut(table: Any, snapshot: Snapshot) -> list[tuple[Part, Any]]:
     ordered = shelving.in_order(table, order) if snapshot.time else table
     borders = _borders(ordered.select(list(snapshot.keys)).to_pandas())
     pieces = [ordered.slice(low, high - low) for low, high in pairwise(borders)]
-    return [(Part(snapshots.digest(piece)[:_DIGITS], piece.num_rows), piece) for piece in pieces]
+    return [(Part(snapshots.digest(piece)[:_DIGITS]), piece) for piece in pieces]
 
 
 def _borders(keys: pd.DataFrame) -> list[int]:
-    """Where parts begin and end: at rows whose key hashes to zero, but never too few or too many rows apart.
+    """Where parts begin and end: at rows whose key's hash is the lowest of `reach` rows before and after it.
 
-    The mean is a power of two, so that a table must double before it is cut otherwise.
+    Such parts are `2 * reach + 1` rows long on average and nearly all alike: between borders that come by chance alone,
+    rows that change lie in parts that are twice as long. The reach is a power of two, so that a table must double
+    before it is cut otherwise. (N. Bjorner, A. Blass, Y. Gurevich, "Content-dependent chunking for differential
+    compression, the local maximum approach", 2010.)
     """
     rows = len(keys)
-    mean = min(max(1 << max(0, (rows // _PARTS).bit_length() - 1), _FEWEST_ROWS), _MOST_ROWS)
-    begins = np.flatnonzero((pd.util.hash_pandas_object(keys, index=False).to_numpy() & np.uint64(mean - 1)) == 0)
-    found = [0]
-    for begin in [*begins.tolist(), rows]:
-        while begin - found[-1] > 4 * mean:
-            found.append(found[-1] + 4 * mean)
-        if begin - found[-1] >= mean // 4:
-            found.append(begin)
-    return found if found[-1] == rows else [*found, rows]
+    reach = min(max(1 << max(0, (rows // _PARTS).bit_length() - 2), _FEWEST_ROWS // 2), _MOST_ROWS // 2)
+    hashes = pd.util.hash_pandas_object(keys, index=False).to_numpy()
+    blocks = range(0, max(1, rows), _BLOCK_ROWS)
+    begins = np.concatenate(
+        [_lowest(hashes, reach, first=first, last=min(first + _BLOCK_ROWS, rows)) for first in blocks]
+    )
+    return [0, *begins[(begins > reach) & (begins < rows - reach)].tolist(), rows]
+
+
+def _lowest(hashes: Any, reach: int, *, first: int, last: int) -> Any:
+    """Which rows of a block have the lowest hash around them."""
+    low = max(0, first - reach)
+    around = _lowest_around(hashes[low : last + reach], reach)[first - low : last - low]
+    return first + np.flatnonzero(hashes[first:last] == around)
+
+
+def _lowest_around(values: Any, reach: int) -> Any:
+    """The lowest of `reach` values before and after each, in two passes (M. van Herk, 1992)."""
+    width = 2 * reach + 1
+    highest = np.iinfo(values.dtype).max
+    padded = np.pad(values, (reach, reach + -len(values) % width + width), constant_values=highest)
+    padded = padded[: len(padded) // width * width].reshape(-1, width)
+    onward = np.minimum.accumulate(padded, axis=1).ravel()
+    backward = np.minimum.accumulate(padded[:, ::-1], axis=1)[:, ::-1].ravel()
+    return np.minimum(backward[: len(values)], onward[width - 1 : width - 1 + len(values)])
 
 
 def _write(pieces: Sequence[tuple[Part, Any]], *, artifacts_url: str) -> None:
     present = _present(artifacts_url)
     for part, rows in pieces:
-        if part.digest not in present:
+        if part not in present:
             out = io.BytesIO()
-            pq.write_table(rows, out, compression="zstd")
-            storage.at(_part_url(artifacts_url, part.digest)).write_bytes(out.getvalue())
+            # What would help to find rows in a file, or numbers that are there often, is a third of one this small.
+            words = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+            pq.write_table(rows, out, compression="zstd", use_dictionary=words, write_statistics=False)
+            storage.at(_part_url(artifacts_url, part)).write_bytes(out.getvalue())
             shelving.forget()
 
 
@@ -205,7 +223,7 @@ def _seen(artifacts_url: str) -> Mapping[str, int]:
 
 
 def _read_part(part: Part, snapshot: Snapshot, artifacts_url: str) -> Any:
-    url = _part_url(artifacts_url, part.digest)
+    url = _part_url(artifacts_url, part)
     try:
         return pq.read_table(io.BytesIO(storage.at(url).read_bytes()))
     except NotFound as error:
