@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 OVERLAYS = tuple(sorted(path.name for path in (ROOT / "manifests" / "overlays").iterdir() if path.is_dir()))
 SYSTEM = "turnout-system"
+EVERYTHING = "everything"  # production with all of addons/, beside this file
 
 Object = dict[str, Any]
 
@@ -21,11 +22,8 @@ Object = dict[str, Any]
 @functools.cache
 def text(overlay: str) -> str:
     """What `kubectl kustomize` prints."""
-    command = [
-        str(Path(sys.executable).parent / "kubectl"),
-        "kustomize",
-        str(ROOT / "manifests" / "overlays" / overlay),
-    ]
+    folder = Path(__file__).parent if overlay == EVERYTHING else ROOT / "manifests" / "overlays"
+    command = [str(Path(sys.executable).parent / "kubectl"), "kustomize", str(folder / overlay)]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 

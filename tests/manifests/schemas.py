@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from tests.manifests.rendering import OVERLAYS, Object, objects
+from tests.manifests.rendering import EVERYTHING, OVERLAYS, Object, objects
 
 FILE = Path(__file__).with_name("schemas.json.gz")
 _DROPPED = ("description", "externalDocs", "x-kubernetes-group-version-kind", "x-kubernetes-validations", "default")
@@ -39,7 +39,8 @@ def _kind(obj: Object) -> str:
 def _fetch() -> None:
     from cluster.tools import kubectl
 
-    wanted = {_kind(obj): obj["apiVersion"] for overlay in OVERLAYS for obj in objects(overlay)}
+    overlays = (*OVERLAYS, EVERYTHING)
+    wanted = {_kind(obj): obj["apiVersion"] for overlay in overlays for obj in objects(overlay)}
     wanted["serving.kserve.io/v1beta1/InferenceService"] = "serving.kserve.io/v1beta1"
     wanted["turnout.dev/v1alpha1/Turnout"] = "turnout.dev/v1alpha1"
     kinds: dict[str, str] = {}

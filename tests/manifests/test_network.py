@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.manifests.rendering import SYSTEM, Object, of_kind
+from tests.manifests.rendering import EVERYTHING, SYSTEM, Object, of_kind
 
 OUTSIDE = "a machine outside of the cluster"
 
@@ -27,6 +27,7 @@ PREDICTOR = End("default", (("serving.kserve.io/inferenceservice", "digits-v1"),
 GATEWAY = End("envoy-gateway-system", (("app.kubernetes.io/name", "envoy"),))
 DNS = End("kube-system", (("k8s-app", "kube-dns"),))
 API_SERVER = End(OUTSIDE)
+PROMETHEUS = End("monitoring", (("app.kubernetes.io/name", "prometheus"),))
 KFP_STEP = End("kubeflow", (("pipeline/runid", "1"),))
 
 INSIDE = [(ours("ledger"), ours("postgres"), 5432), (ours("mlflow"), ours("postgres"), 5432)]
@@ -53,6 +54,7 @@ CONNECTIONS = [
     *(("node", *connection) for connection in (*EVERYWHERE, *INSIDE)),
     *(("kind", *connection) for connection in (*EVERYWHERE, *INSIDE)),
     *(("production", *connection) for connection in (*EVERYWHERE, *PRODUCTION)),
+    *((EVERYTHING, PROMETHEUS, ours(name), 9090) for name in ("controller", "ledger")),
 ]
 
 
@@ -94,13 +96,24 @@ def _is_peer(peer: Object, end: End, home: str) -> bool:
 
 
 def _selects(selector: Object, labels: dict[str, str]) -> bool:
-    exists = [expression["key"] for expression in selector.get("matchExpressions", [])]
-    return selector.get("matchLabels", {}).items() <= labels.items() and all(key in labels for key in exists)
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        labels.get(expression["key"]) in expression.get("values", labels.values())
+        for expression in selector.get("matchExpressions", [])
+    )
 
 
 @pytest.mark.parametrize(("overlay", "source", "target", "port"), CONNECTIONS)
 def test_a_connection_that_we_configure_is_allowed(overlay: str, source: End, target: End, port: int) -> None:
     assert allowed(overlay, source, target, port)
+
+
+@pytest.mark.parametrize(
+    "source", [PREDICTOR, GATEWAY, KFP_STEP, ours("mlflow"), ours("ledger"), ours("controller"), DNS, End(OUTSIDE)]
+)
+@pytest.mark.parametrize("target", [ours("controller"), ours("ledger")])
+def test_nobody_but_monitoring_sees_metrics(source: End, target: End) -> None:
+    assert not allowed(EVERYTHING, source, target, 9090)
+    assert not allowed("node", PROMETHEUS, target, 9090)
 
 
 @pytest.mark.parametrize("overlay", ["kind", "node"])

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from tests.manifests import schemas
-from tests.manifests.rendering import OVERLAYS, ROOT, named, objects
+from tests.manifests.rendering import EVERYTHING, OVERLAYS, ROOT, named, objects
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", [*OVERLAYS, EVERYTHING])
 def test_a_real_api_server_would_take_every_object(overlay: str) -> None:
     # A CustomResourceDefinition has tests of its own; PyYAML reads its 1e-06 as text.
     chosen = [obj for obj in objects(overlay) if obj["kind"] != "CustomResourceDefinition"]

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from turnout.controller import acting, blinding, decision, observing, probing, reporting, shadowing, telling
 from turnout.controller.aliases import Wanted
+from turnout.controller.measuring import Metrics
 from turnout.controller.observing import Ledger, Turn, World
 from turnout.controller.records import Decision, Observed
 from turnout.controller.rollout import Rollout
@@ -38,6 +39,7 @@ class Controller:
     ledger: Ledger
     aliases: _Aliases
     prober: _Prober
+    metrics: Metrics = field(default_factory=Metrics)
     _in_sync_us: dict[str, int] = field(default_factory=dict)
 
     def reconcile(self, turnout: dict[str, Any], world: World, *, term: int) -> None:
@@ -79,6 +81,7 @@ class Controller:
         waits = frozen(spec.policy.freeze, world.now_us) or ("the gateway is being probed" if is_probing else "")
         decisions = [*self._moved(turn, probed, world), *_decide(turn, world, order, waits)]
         acting.commit(turn, decisions, self.ledger, term=term)
+        self.metrics.count_decisions(decisions)
         in_sync = acting.act(turn, world, self.kube)
         probing.ensure(turn, self.kube, world.policies)
         if in_sync:

@@ -13,16 +13,18 @@ from pathlib import Path
 
 import uvicorn
 
-from turnout import settings
+from turnout import monitoring, settings
 from turnout.errors import Failed, InputError, TurnoutError
 from turnout.ledger import databases
 from turnout.ledger.api import accounts
 from turnout.ledger.api.accounts import Accounts
 from turnout.ledger.api.app import application
+from turnout.ledger.api.measuring import Holdings, Metrics
 from turnout.ledger.api.tokens import Tokens
 from turnout.ledger.gateway_log import GatewayLogTailer
 from turnout.ledger.keeper import Keeper
 from turnout.ledger.store import Store
+from turnout.monitoring import MonitoringPort
 
 _MOST_MONTHS = 600
 _NICENESS = 10  # predictors on the same machine go first: a prediction is waited for, its record is not
@@ -74,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one and prints it")
     parser.add_argument("--token-file", type=Path, required=True, help="file with the token that callers must know")
+    parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="where to answer /metrics for Prometheus; none unless it is given"
+    )
     parser.add_argument("--gateway-log", type=Path, help="access log of the gateway to follow")
     parser.add_argument(
         "--gateway-flush-ms",
@@ -90,16 +95,21 @@ def _serve(options: argparse.Namespace) -> None:
     tokens = Tokens(_token(options.token_file), file=_tokens(options.tokens), calls_per_s=options.calls_per_s)
     roles = accounts.parse_roles(options.account or [])
     known = Accounts(accounts.kubernetes(), roles=roles) if options.account else None
+    address = monitoring.read_address(options.metrics) if options.metrics else None
     listener = _listen(options.host, options.port)
     store = Store(database)
     flush_us = options.gateway_flush_ms * 1_000
-    helpers: list[GatewayLogTailer | Keeper] = []
+    helpers: list[GatewayLogTailer | Keeper | MonitoringPort] = []
+    registry = monitoring.registry()
     if options.gateway_log:
         helpers.append(GatewayLogTailer(store, options.gateway_log, flush_us=flush_us))
     if months:
         helpers.append(Keeper(store, months=months))
+    if address:
+        registry.register(Holdings(store))
+        helpers.append(MonitoringPort(registry, address))
     config = uvicorn.Config(
-        application(store, tokens=tokens, accounts=known),
+        application(store, tokens=tokens, accounts=known, metrics=Metrics(registry)),
         loop="uvloop",
         http="httptools",
         ws="none",

@@ -1,4 +1,4 @@
-"""Counts per version of a Turnout, out of the totals that are kept with every change."""
+"""Counts per version of a Turnout, and of all, out of the totals that are kept with every change."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from turnout.ledger.schema import AUDIT, GATEWAY_REQUESTS, VERSIONS
+from turnout.ledger.schema import AUDIT, AUDIT_HEAD, GATEWAY_REQUESTS, VERSIONS
 
-__all__ = ["of"]
+__all__ = ["all_time", "of"]
 
 _NOTHING = {"predictions": 0, "labelled": 0, "mean_outcome": None, "shadow": 0, "late": 0}
 
@@ -23,6 +23,15 @@ def of(connection: Connection, *, namespace: str, turnout: str) -> dict[str, Any
     }
     totals = {name: sum(counts[name] for counts in summaries.values()) for name in ("predictions", "labelled")}
     return {"versions": summaries} | totals
+
+
+def all_time(connection: Connection) -> dict[str, int]:
+    """Answered predictions, shadow copies, labels, late records and decisions of all Turnouts."""
+    names = ("predictions", "shadow", "labelled", "late")
+    sums = connection.execute(select(*(func.sum(VERSIONS.c[name]).label(name) for name in names))).one()
+    # PostgreSQL's sum of bigints is a Decimal, and nothing's sum is null.
+    counts = {name: int(count or 0) for name, count in sums._mapping.items()}
+    return counts | {"audit": connection.execute(select(AUDIT_HEAD.c.seq)).scalar_one()}
 
 
 def _predictions(connection: Connection, *, namespace: str, turnout: str) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from turnout.errors import TurnoutError
 from turnout.ledger.api import openapi, parameters
 from turnout.ledger.api.accounts import Accounts
 from turnout.ledger.api.calls import Call
+from turnout.ledger.api.measuring import ROUTE, Measured, Metrics
 from turnout.ledger.api.operations import OPERATIONS, Operation
 from turnout.ledger.api.problems import HANDLERS, problem
 from turnout.ledger.api.tokens import Holder, Tokens
@@ -27,35 +28,43 @@ _DOCUMENT = "/openapi.json"
 
 
 def application(
-    store: Store, *, token: str = "", tokens: Tokens | None = None, accounts: Accounts | None = None
+    store: Store,
+    *,
+    token: str = "",
+    tokens: Tokens | None = None,
+    accounts: Accounts | None = None,
+    metrics: Metrics | None = None,
 ) -> ASGIApp:
     """The ledger's API over a store: for the holders of `tokens`, or of the one `token` that may do everything.
 
-    `accounts`: the ServiceAccounts of a cluster, for whoever has none of ours.
+    `accounts`: the ServiceAccounts of a cluster, for whoever has none of ours. `metrics`: where replies are counted.
     """
+    metrics = metrics or Metrics()
     by_path: dict[str, list[Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, []).append(operation)
     routes = [
-        Route(path, _endpoint(store, operations), methods=[operation.method for operation in operations])
+        Route(path, _endpoint(store, operations, metrics), methods=[operation.method for operation in operations])
         for path, operations in by_path.items()
     ]
     routes.append(Route(_DOCUMENT, _describe, methods=["GET"]))
     open_paths = frozenset({_DOCUMENT} | {operation.path for operation in OPERATIONS if operation.is_open})
     inside = Starlette(routes=routes, exception_handlers=HANDLERS)
-    return _Door(inside, tokens=tokens or Tokens(token), accounts=accounts, open_paths=open_paths)
+    door = _Door(inside, tokens=tokens or Tokens(token), accounts=accounts, open_paths=open_paths)
+    return Measured(door, metrics)
 
 
-def _endpoint(store: Store, operations: list[Operation]) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(store: Store, operations: list[Operation], metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     by_method = {operation.method: operation for operation in operations}
 
     async def endpoint(request: Request) -> Response:
         operation = by_method["GET" if request.method == "HEAD" else request.method]
+        request.scope[ROUTE] = (operation.method, operation.path)
         holder = request.scope.get("state", {}).get("holder")
         if not operation.is_open and (holder is None or operation.role not in holder.roles):
             return problem(403, f"{request.method} {operation.path} wants a token with the role {operation.role}")
         query = parameters.read(operation.parameters, request.query_params)
-        return await operation.handler(Call(store=store, request=request, query=query))
+        return await operation.handler(Call(store=store, request=request, query=query, metrics=metrics))
 
     return endpoint
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnout.errors import InputError
+from turnout.ledger.api.measuring import Metrics
 from turnout.ledger.api.problems import TooLarge, problem
 from turnout.ledger.store import Store
 
@@ -30,6 +31,7 @@ class Call:
     store: Store
     request: Request
     query: dict[str, Any]
+    metrics: Metrics
 
     @property
     def path(self) -> Mapping[str, str]:

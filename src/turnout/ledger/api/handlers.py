@@ -49,7 +49,9 @@ async def post_events(call: Call) -> Response:
         event = cloud_events.parse(headers, body, now_us=now_us)
         if refusal := call.refusal(event.namespace):
             return refusal
-        return as_json(await call.write(lambda connection: foreign.take(connection, event, now_us=now_us)), 202)
+        half = await call.write(lambda connection: foreign.take(connection, event, now_us=now_us))
+        call.metrics.count_events("logger", {half["status"]: 1})
+        return as_json(half, 202)
     batch = await call.compute(lambda: records.parse_batch(parsed(body)))
     if refusal := call.refusal(batch.namespace):
         return refusal
@@ -58,8 +60,9 @@ async def post_events(call: Call) -> Response:
         gaps.take(connection, batch, now_us=now_us)
         return ingest.take(connection, batch, now_us=now_us)
 
-    taken = await call.write(take)
-    return as_json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
+    taken = asdict(await call.write(take))
+    call.metrics.count_events("predictor", taken | {"rejected": len(batch.rejected)})
+    return as_json(taken | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
 
 
 async def post_gateway_log(call: Call) -> Response:
@@ -69,8 +72,9 @@ async def post_gateway_log(call: Call) -> Response:
     body = await call.body(limit=_BATCH_BYTES)
     batch = await call.compute(lambda: gateway.parse_batch(parsed(body)))
     now_us = call.store.clock_us()
-    taken = await call.write(lambda connection: gateway.take(connection, batch, now_us=now_us))
-    return as_json(asdict(taken) | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
+    taken = asdict(await call.write(lambda connection: gateway.take(connection, batch, now_us=now_us)))
+    call.metrics.count_events("gateway", taken | {"rejected": len(batch.rejected)})
+    return as_json(taken | {"rejected": [rejection.as_json() for rejection in batch.rejected]})
 
 
 async def give_feedback(call: Call) -> Response:
