@@ -54,7 +54,7 @@ class MonitoringPort:
         except OSError as error:
             raise Failed(f"cannot listen on {address[0]}:{address[1]}: {os.strerror(error.errno or 0)}") from error
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, name="monitoring", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="monitoring", daemon=True)
 
     def start(self) -> None:
         """Begin to answer."""
