@@ -227,6 +227,21 @@ def test_a_run_ends_with_whoever_started_it(tmp_path: Path) -> None:
     assert (found.state, found.outcome) == (CANCELLED, "cancelled at wait-for: whoever started the run is gone")
 
 
+def test_a_step_ends_with_its_run_s_process_however_that_ends(tmp_path: Path) -> None:
+    never = tmp_path / "never"
+    record = new_record(tmp_path / "run-1")
+    with driving(record, compiled(waiting(never), tmp_path)) as process:
+        _running(tmp_path / "run-1")
+        assert _alive(str(never))
+        process.kill()
+        process.wait(20)
+        deadline = time.monotonic() + 60
+        while _alive(str(never)):
+            assert time.monotonic() < deadline, "the step goes on without its run"
+            time.sleep(0.02)
+    assert records.read(tmp_path / "run-1").state == GONE
+
+
 def _alive(marker: str) -> bool:
     """Whether a process of this machine has a word among its arguments."""
     files = Path("/proc").glob("[0-9]*/cmdline")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from turnout.embedded import lifecycle
 from turnout.errors import SpecError, Unavailable
 from turnout.kube import client
 from turnout.runs import Progress, execute, get_run, list_runs
-from turnout.runs.records import FAILED, REFUSED, REUSED, SUCCEEDED
+from turnout.runs.records import CANCELLED, FAILED, REFUSED, REUSED, SUCCEEDED, RunRecord
 
 _SPEC = """
 name: {name}
@@ -122,6 +125,30 @@ def test_a_spec_that_scikit_learn_does_not_know_leaves_nothing(at_home: Path, tm
     with pytest.raises(SpecError, match=r"model\.yaml:9: candidates\[0\]\.estimator: .*GaussianNaive"):
         execute(spec)
     assert len(list_runs(at_home)) == before
+
+
+def _begun(home: Path, *, model: str) -> RunRecord:
+    """The run of a model, as soon as one of its steps runs."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = [record for record in list_runs(home) if record.model == model and record.steps]
+        if found:
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(f"no step of {model} began")
+
+
+@pytest.mark.e2e
+def test_ctrl_c_cancels_a_run_and_the_command_says_where(at_home: Path, tmp_path: Path) -> None:
+    words = [str(Path(sys.executable).parent / "turnout"), "run", str(_spec(tmp_path, name="interrupted"))]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as command:
+        begun = _begun(at_home, model="interrupted")
+        command.send_signal(signal.SIGINT)
+        said, _ = command.communicate(timeout=60)
+    found = get_run(at_home, begun.id)
+    assert (command.returncode, found.state) == (1, CANCELLED)
+    assert found.outcome.startswith("cancelled at ")
+    assert f"run {found.id}: {found.outcome}" in said.replace("\n", " ")
 
 
 def test_without_an_engine_nothing_is_left_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

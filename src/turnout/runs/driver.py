@@ -12,12 +12,14 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -210,6 +212,22 @@ def _cancel(recorder: Recorder, why: str) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """A shell beside us that ends the whole group when we are gone without a word, by kill -9 or for want of memory.
+
+    Nobody else would: a step is a process of its own and would go on. It reads a pipe that we alone hold open.
+    """
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", "read -r _ || kill -9 0"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    assert guard.stdin is not None
+    yield
+    guard.stdin.write(b"done\n")
+    guard.stdin.close()
+    guard.wait()
+
+
 def main() -> int:
     """Entry point."""
     folder, lock, pipeline = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
@@ -228,7 +246,7 @@ def main() -> int:
 
     recorder = Recorder(records.read(folder), tell=tell)
     _end_when_told(recorder)
-    with (folder / "driver.log").open("a", encoding="utf-8", buffering=1) as log:
+    with _guarded(), (folder / "driver.log").open("a", encoding="utf-8", buffering=1) as log:
         run(recorder, pipeline=pipeline, log=log)
     sys.stdout = events
     return 0
