@@ -1,9 +1,9 @@
-"""What a step costs besides its work: `python -m bench.pipeline.cost [--rounds 9]`; figures in bench/out/pipeline.json.
+"""What a step costs besides its work, and what a day's snapshot does: `python -m bench.pipeline.cost [--rounds 9]`.
 
-Chains of 2 and of 12 trivial steps; the difference over ten is what one step costs, whatever starting costs. All ways
-take turns in every round, so that a busy machine is busy for all of them; peers, which no bar is about, in the first
-rounds only. They are installed into environments of their own; one that cannot be installed, or fails, is left out with
-the reason.
+Figures in bench/out/pipeline.json. Chains of 2 and of 12 trivial steps; the difference over ten is what one step costs,
+whatever starting costs. All ways take turns in every round, so that a busy machine is busy for all of them; peers,
+which no bar is about, in the first rounds only. They are installed into environments of their own; one that cannot be
+installed, or fails, is left out with the reason.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 
 from bench.decision.rows import Row, exact, publish, write
 from bench.decision.rows import median as measured
+from bench.pipeline import daily
 from bench.rows import OUT
 from bench.serving import environments
 
@@ -125,14 +126,25 @@ def _default() -> list[Row]:
     return [exact("step", _SAYS["kfp_default"], took / SHORT, float("inf"), note=f"{SHORT} steps, once", counted=False)]
 
 
+def _snapshots() -> list[Row]:
+    """What ten days weigh when one percent of the rows changes each day, all of one time."""
+    found = []
+    for rows in (30_000, 150_000):
+        ratio, one = daily.weigh("ours", rows)
+        name, note = f"ten daily ones of {rows:,} rows over one", f"one: {one / 1e6:.2f} MB"
+        found.append(exact("snapshots", name, ratio, 1.2, note=note))
+    return found
+
+
 def main() -> int:
     """Entry point."""
     options = argparse.ArgumentParser(prog="python -m bench.pipeline.cost", description=__doc__)
     options.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each way is taken (default {ROUNDS})")
     rounds = options.parse_args().rounds
-    rows: list[Row] = []
+    rows = snapshots = _snapshots()
+    write(rows, name="pipeline")
     for found in taken(dict(pythons()), rounds=rounds):
-        rows = table(found)
+        rows = [*table(found), *snapshots]
         write(rows, name="pipeline")
     return 0 if publish([*rows, *_default()], name="pipeline") else 1
 

@@ -88,15 +88,20 @@ def lance(folder: Path) -> Callable[[Any, Any], None]:
 WAYS: dict[str, Callable[[Path], Callable[[Any, Any], None]]] = {"ours": ours, "delta": delta, "lance": lance}
 
 
-def weigh(way: str, rows: int) -> str:
-    """Bytes of ten over bytes of one."""
+def weigh(way: str, rows: int) -> tuple[float, int]:
+    """Bytes of ten over bytes of one, and bytes of one."""
     with TemporaryDirectory() as scratch:
         folder = Path(scratch, "store")
         keep, weights = WAYS[way](folder), []
         for table, changed in days(rows):
             keep(table, changed)
             weights.append(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
-    return f"{way}: {weights[-1] / weights[0]:.2f} of one ({weights[0]:,} bytes)"
+    return weights[-1] / weights[0], weights[0]
+
+
+def _say(way: str, rows: int) -> None:
+    ratio, one = weigh(way, rows)
+    print(f"{way}: {ratio:.2f} of one ({one:,} bytes)", flush=True)
 
 
 def main() -> None:
@@ -106,12 +111,12 @@ def main() -> None:
     options.add_argument("--one", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.one:
-        print(weigh(given.one, given.rows))
+        _say(given.one, given.rows)
         return
     from bench.rows import OUT
     from bench.serving import environments
 
-    print(weigh("ours", given.rows), flush=True)
+    _say("ours", given.rows)
     for way, wanted in _PEERS.items():
         python = str(environments.made(way, wanted, home=OUT / "pipeline-work"))
         command = [python, "-m", "bench.pipeline.daily", "--one", way, "--rows", str(given.rows)]

@@ -14,7 +14,7 @@ from turnout.steps.evaluate import evaluate
 from turnout.steps.evaluate_champion import Champion
 from turnout.steps.evaluate_report import render
 
-_VOID = {"meta", "br", "img"}
+_VOID = {"meta", "br", "img", "wbr"}
 
 
 class _Page(HTMLParser):

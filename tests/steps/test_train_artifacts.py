@@ -50,6 +50,22 @@ def test_a_regression_answers_values_without_labels(tmp_path: Path) -> None:
     assert (manifest.outputs[0].datatype, manifest.labels, len(manifest.outputs)) == ("FP32", (), 1)
 
 
+def test_a_large_table_is_asked_in_blocks_and_answered_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_BLOCK_ROWS", 7)
+    spec = spec_of(LOGISTIC, drop=["price"])
+    found = trained(spec, tmp_path, mixed(), candidate="logistic")
+    model, part = artifact.load(tmp_path / "logistic"), reading.read(tmp_path / "test.parquet", spec=spec)
+    asked = model.predict(part.features)
+    monkeypatch.undo()
+    whole = model.predict(part.features)
+    assert asked.values.tolist() == whole.values.tolist()
+    assert len(asked.values) == part.rows > 7
+    assert np.allclose(asked.probabilities, whole.probabilities, atol=1e-6)
+    assert (found.export.form, found.export.parity.rows > part.rows) == ("onnx", True)
+
+
 def test_an_estimator_without_probabilities_promises_none(tmp_path: Path) -> None:
     machine = {"name": "machine", "estimator": "sklearn.svm.LinearSVC"}
     trained(spec_of(machine), tmp_path, numbers(), candidate="machine")

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 
 from turnout.errors import ModelError
+from turnout.steps import parts
 from turnout.steps.parts import Array
 
 __all__ = [
@@ -167,10 +168,13 @@ class Model:
         self._run = _onnx(folder) if manifest.form == "onnx" else _skops(folder, manifest)
 
     def predict(self, features: Mapping[str, Array]) -> Predictions:
-        """Answers for all rows of these columns."""
-        results = self._run([tensor.onnx for tensor in self.manifest.outputs], self._feed(features))
-        values = np.asarray(results[0]).reshape(-1)
-        return Predictions(values=values, probabilities=results[1] if len(results) > 1 else None)
+        """Answers for all rows of these columns, asked in blocks: prepared, a row is many times as wide."""
+        outputs = [tensor.onnx for tensor in self.manifest.outputs]
+        blocks = [self._run(outputs, self._feed(block)) for block in parts.blocks(features)]
+        values, *others = (
+            np.concatenate([np.asarray(block[place]) for block in blocks]) for place in range(len(outputs))
+        )
+        return Predictions(values=values.reshape(-1), probabilities=others[0] if others else None)
 
     def request(self, features: Mapping[str, Array]) -> dict[str, Any]:
         """The V2 request that asks for these rows."""

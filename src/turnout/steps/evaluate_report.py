@@ -25,6 +25,7 @@ _MOST_CLASSES = 40
 def render(evaluation: Evaluation, *, spec: ModelSpec) -> str:
     """The page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["breakable"] = _breakable
     environment.filters["number"] = _number
     environment.filters["moment"] = times.text
     template = environment.from_string(resources.files("turnout.steps").joinpath(_TEMPLATE).read_text("utf-8"))
@@ -137,6 +138,11 @@ def _bounds(values: Sequence[float]) -> tuple[float, float]:
 def _markup(svg: str) -> Markup:
     # Drawings escape every word that comes from data.
     return Markup(svg)  # noqa: S704
+
+
+def _breakable(name: str) -> Markup:
+    """A name of many words may be broken behind each: KFP's and MLflow's windows are narrow."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _number(value: float | None) -> str:

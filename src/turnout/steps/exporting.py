@@ -108,7 +108,8 @@ def _compared(fitted: Pipeline, folder: Path, tables: Sequence[Mapping[str, Arra
     """
     with exporting_onnx.running():
         model = artifact.load(folder)
-        return train_parity.total(train_parity.compare_on(table, model, fitted, frame(table)) for table in tables)
+        blocks = (block for table in tables for block in parts.blocks(table))
+        return train_parity.total(train_parity.compare_on(block, model, fitted, frame(block)) for block in blocks)
 
 
 def _note_onnx(fitted: Pipeline, precision: str, refusals: Sequence[str]) -> str:

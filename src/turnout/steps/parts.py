@@ -8,7 +8,7 @@ that need this never import it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from turnout.errors import DataError
 from turnout.spec import ModelSpec
 from turnout.steps import shelving
 
-__all__ = ["Array", "Part", "read", "read_label", "select"]
+__all__ = ["Array", "Part", "blocks", "read", "read_label", "select"]
 
 Array = np.ndarray[Any, Any]
+_BLOCK_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ def read(path: Path, *, spec: ModelSpec) -> Part:
 def select(features: Mapping[str, Array], rows: Any) -> dict[str, Array]:
     """The same columns, only these rows."""
     return {name: values[rows] for name, values in features.items()}
+
+
+def blocks(features: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    """The same columns, some rows at a time; at least one block."""
+    rows = len(next(iter(features.values()), ()))
+    for first in range(0, max(1, rows), _BLOCK_ROWS):
+        yield select(features, slice(first, first + _BLOCK_ROWS))
 
 
 def read_label(column: pa.ChunkedArray, *, name: str, task: str) -> Array:
