@@ -34,10 +34,7 @@ def ratios(database: str, folder: Path, *, seconds: float) -> dict[str, list[flo
         predictor = _Predictor(*flags)
         for _ in range(_ROUNDS):
             idle = p99(predictor.load(seconds))
-            # A process of its own: its threads must not keep the one that measures from measuring.
-            feeding = [sys.executable, "-m", "bench.ledger.feeding", ledger.url, str(seconds + 2), str(_BUSY_PER_S)]
-            feeder = subprocess.Popen(feeding)
-            time.sleep(1)
+            feeder = _feeder(ledger, seconds=seconds + 2)
             found["busy"].append(p99(predictor.load(seconds)) / idle)
             feeder.wait()
             ledger.stop()
@@ -46,6 +43,16 @@ def ratios(database: str, folder: Path, *, seconds: float) -> dict[str, list[flo
             found["back"].append(p99(predictor.load(seconds)) / idle)
         predictor.stop()
     return found
+
+
+def _feeder(ledger: Ledger, *, seconds: float) -> subprocess.Popen[str]:
+    """Feeding already. A process of its own: its threads must not keep the one that measures from measuring."""
+    command = [sys.executable, "-m", "bench.ledger.feeding", ledger.url, str(seconds), str(_BUSY_PER_S)]
+    feeder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert feeder.stdout is not None
+    if feeder.stdout.readline() != "feeding\n":
+        raise SystemExit("bench.ledger: the feeder did not start")
+    return feeder
 
 
 class _Predictor:

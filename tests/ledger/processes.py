@@ -32,6 +32,11 @@ class LedgerProcess:
         self.url = found[0]
         self.client = LedgerClient(self.url, TOKEN)
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: no chance to tidy up."""
         self._process.kill()

@@ -15,7 +15,7 @@ import uvicorn
 
 from turnout import monitoring, settings
 from turnout.errors import Failed, InputError, TurnoutError
-from turnout.ledger import databases
+from turnout.ledger import databases, yielding
 from turnout.ledger.api import accounts
 from turnout.ledger.api.accounts import Accounts
 from turnout.ledger.api.app import application
@@ -27,7 +27,6 @@ from turnout.ledger.store import Store
 from turnout.monitoring import MonitoringPort
 
 _MOST_MONTHS = 600
-_NICENESS = 10  # predictors on the same machine go first: a prediction is waited for, its record is not
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,6 +96,7 @@ def _serve(options: argparse.Namespace) -> None:
     known = Accounts(accounts.kubernetes(), roles=roles) if options.account else None
     address = monitoring.read_address(options.metrics) if options.metrics else None
     listener = _listen(options.host, options.port)
+    yielding.yield_to_predictors()
     store = Store(database)
     flush_us = options.gateway_flush_ms * 1_000
     helpers: list[GatewayLogTailer | Keeper | MonitoringPort] = []
@@ -120,16 +120,16 @@ def _serve(options: argparse.Namespace) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
     )
-    # After a clean stop uvicorn raises the signal once more; it has been obeyed by then.
+    server = uvicorn.Server(config)
+    # Before uvicorn listens to signals itself one must not get lost; after a clean stop it raises it once more.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    os.nice(_NICENESS)
+        signal.signal(number, server.handle_exit)
     gc.freeze()  # modules and tables stay for good: looking through them took 40 ms, in the middle of somebody's page
     try:
         for helper in helpers:
             helper.start()
         print(f"turnout.ledger: listening on http://{options.host}:{listener.getsockname()[1]}", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         for helper in helpers:
             helper.stop()
