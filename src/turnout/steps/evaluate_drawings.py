@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _MOST_POINTS = 800
+_LETTER = 7.0  # how wide one is, about
 
 
 def _svg(width: float, height: float, body: Sequence[str], *, label: str) -> str:
@@ -39,17 +40,22 @@ def _text(x: float, y: float, words: object, *, kind: str = "", anchor: str = "m
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[int | str]) -> str:
     """True class by answered class; right ones in blue on the diagonal, mistakes in red by their share of the row."""
     size = max(18, min(44, 460 // max(1, len(classes))))
-    left, top = 70, 46
+    longest = _LETTER * max(len(_short(label)) for label in classes)
+    is_slanted = longest > size
+    left, top = 32 + longest, 46 + (0.7 * longest if is_slanted else 0)
     body = [_text(left + size * len(classes) / 2, 14, "answered", kind="axis")]
     for row, counts in enumerate(matrix):
         body.append(_text(left - 8, top + size * row + size / 2 + 4, _short(classes[row]), anchor="end"))
-        body.append(_text(left + size * row + size / 2, top - 8, _short(classes[row])))
+        x, y = left + size * row + size / 2, top - 8
+        name = _text(x, y, _short(classes[row]), anchor="start" if is_slanted else "middle")
+        body.append(f'<g transform="rotate(-45 {x:.1f} {y:.1f})">{name}</g>' if is_slanted else name)
         total = max(1, sum(counts))
         for column, count in enumerate(counts):
             body.append(_cell(left + size * column, top + size * row, size, count, count / total, row == column))
     middle = top + size * len(classes) / 2
     body.append(f'<g transform="rotate(-90 14 {middle:.1f})">{_text(14, middle, "true", kind="axis")}</g>')
-    return _svg(left + size * len(classes) + 10, top + size * len(classes) + 10, body, label="confusion matrix")
+    room = 10 + (0.7 * longest if is_slanted else 0)
+    return _svg(left + size * len(classes) + room, top + size * len(classes) + 10, body, label="confusion matrix")
 
 
 def _cell(x: float, y: float, size: float, count: int, share: float, right: bool) -> str:
