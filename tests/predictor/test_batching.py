@@ -104,6 +104,45 @@ def test_requests_of_one_tick_are_one_batch() -> None:
     asyncio.run(story())
 
 
+def test_who_comes_one_tick_later_is_waited_for_where_several_came_together_lately() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.submit(b"1", b"2", b"3")
+        await bench.settle(3)
+        bench.submit(b"4")
+        asyncio.get_running_loop().call_soon(bench.submit, b"5")  # behind the flush that 4 is waiting for
+        await bench.settle(5)
+        assert bench.inferring.batches == [[b"1", b"2", b"3"], [b"4", b"5"]]
+
+    asyncio.run(story())
+
+
+def test_nobody_is_waited_for_where_requests_come_alone() -> None:
+    async def story() -> None:
+        bench = Bench()
+        for body in (b"1", b"2", b"3"):
+            bench.submit(body)
+            asyncio.get_running_loop().call_soon(bench.submit, b"late")
+            await asyncio.sleep(0)
+            assert bench.inferring.batches[-1] == [body]
+            await bench.settle(2 * len(bench.inferring.batches))
+
+    asyncio.run(story())
+
+
+def test_a_look_that_brings_nobody_is_the_last() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.submit(*[b"%d" % number for number in range(8)])
+        await bench.settle(8)
+        bench.submit(b"8")
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert bench.inferring.batches[-1] == [b"8"]
+
+    asyncio.run(story())
+
+
 def test_records_are_written_before_any_reply_leaves() -> None:
     async def story() -> None:
         bench = Bench()

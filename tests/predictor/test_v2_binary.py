@@ -41,6 +41,26 @@ def test_raw_inputs_are_answered_in_json_unless_asked_otherwise(iris_model: Mode
     assert (outcome.content_type, outcome.headers) == (b"application/json", ())
 
 
+def test_a_header_that_was_seen_before_is_no_reason_to_take_the_values_or_the_id_of_before(iris_model: Model) -> None:
+    v2 = V2(iris_model.manifest, version="digits-v4")
+
+    def decoded(raw: bytes, **more: Any) -> tuple[list[list[float]], str | None]:
+        head = orjson.dumps({"inputs": [ENTRY], **more})
+        call = v2.decode(head + raw, header_length=len(head))
+        return call.feeds[iris_model.manifest.inputs[0].onnx].tolist(), call.caller_id
+
+    other = ROW * 2
+    for _ in range(2):
+        assert decoded(RAW) == (ROW.tolist(), None)
+        assert decoded(other.tobytes()) == (other.tolist(), None)
+        assert decoded(RAW, id="mine") == (ROW.tolist(), "mine")
+        with pytest.raises(InputError, match="wanted at most the 15 bytes left"):
+            decoded(RAW[:-1])
+    # More of them than are kept.
+    for number in range(200):
+        assert decoded(RAW, parameters={"number": number}) == (ROW.tolist(), None)
+
+
 def test_all_outputs_come_as_raw_bytes_when_the_request_says_so(iris_model: Model) -> None:
     asked = [{"name": "probabilities"}, {"name": "output-0"}]
     outcome = ask(iris_model, {"inputs": [ENTRY], "outputs": asked, "parameters": {"binary_data_output": True}})

@@ -2,6 +2,10 @@
 
 There is no timer, so nobody waits for a batch to fill. The gain (2.2x at 8 connections, 4.5x at 64) comes from doing
 each phase for many requests while its code and data are in the processor's caches, and from one run of the model.
+
+Clients that wait for their replies (a closed loop) send the next requests one by one while a tick is being answered.
+So where several came together lately, the sockets are looked at again, for as long as every look brings more and fewer
+are there than lately: a look costs some microseconds, a tick of its own a run of the model. 1.2x at 8 connections.
 """
 
 from __future__ import annotations
@@ -64,6 +68,8 @@ class Batcher:
         self._queue: list[tuple[Request, Waiting]] = []
         self._queued_bytes = 0
         self._scheduled = False
+        self._looked = 0  # how many the last look at the sockets left in the queue
+        self._lately = 0  # how many came together; forgotten one by one
         self._large = 0
         self._recording = 0  # batches whose records the ledger has yet to acknowledge
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large")
@@ -93,6 +99,12 @@ class Batcher:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _flush(self) -> None:
+        queued = len(self._queue)
+        if self._looked < queued < self._lately and self._queued_bytes < TICK_BYTES:
+            self._looked = queued
+            self._loop.call_soon(self._flush)
+            return
+        self._looked, self._lately = 0, max(queued, self._lately - 1)
         batch = self._take()
         self._finish(batch, self._process([request for request, _ in batch]))
         self._scheduled = bool(self._queue)

@@ -26,6 +26,7 @@ __all__ = [
 
 MAX_CALLER_ID = 256
 MAX_ROWS = 100_000
+_KNOWN = 1024  # classes whose text is kept
 
 
 class TooLarge(InputError):
@@ -89,28 +90,47 @@ class TensorWriter:
     """
 
     def __init__(self, signature: Signature) -> None:
+        kind = DATATYPES[signature.datatype].dtype.kind
         self.onnx = signature.onnx
-        self.is_number = DATATYPES[signature.datatype].dtype.kind in "fiu"
+        self.is_number = kind in "fiu"
         self._named = orjson.dumps({"name": signature.name, "datatype": signature.datatype})[:-1]
+        inner = signature.shape[1:]
+        self._inner = b"".join([b",%d" % extent for extent in inner]) if all(extent >= 0 for extent in inner) else None
+        # One whole number or string is most often one of few classes, which need not be written anew: 1 us.
+        self._written: dict[object, Text] | None = None if kind == "f" else {}
 
     def write(self, array: Array) -> Text:
         """With its values as JSON."""
+        known = self._written
+        if known is None or array.size != 1:
+            return self._write(array)
+        value = array.item()
+        found = known.get(value)
+        if found is None:
+            found = self._write(array)
+            if len(known) < _KNOWN:
+                known[value] = found
+        return found
+
+    def _write(self, array: Array) -> Text:
         data = orjson.dumps(to_json(array), option=orjson.OPT_SERIALIZE_NUMPY)
-        return data, b'%b,"shape":[%b],"data":%b}' % (self._named, _extents(array), data)
+        return data, b'%b,"shape":[%b],"data":%b}' % (self._named, self._extents(array), data)
 
     def write_base64(self, array: Array) -> bytes:
         """With its numbers as base64 of their little-endian bytes: a fifth of the time of writing them out."""
         base64 = binascii.b2a_base64(little_endian(array).data, newline=False)
-        return b'%b,"shape":[%b],"base64":"%b"}' % (self._named, _extents(array), base64)
+        return b'%b,"shape":[%b],"base64":"%b"}' % (self._named, self._extents(array), base64)
 
     def describe(self, array: Array, *, size_bytes: int) -> bytes:
         """Without its values, which follow as so many raw bytes."""
         more = b'"parameters":{"binary_data_size":%d}' % size_bytes
-        return b'%b,"shape":[%b],%b}' % (self._named, _extents(array), more)
+        return b'%b,"shape":[%b],%b}' % (self._named, self._extents(array), more)
 
-
-def _extents(array: Array) -> bytes:
-    return b"%d" % len(array) if array.ndim == 1 else b",".join([b"%d" % extent for extent in array.shape])
+    def _extents(self, array: Array) -> bytes:
+        inner = self._inner
+        if inner is None:
+            return b",".join([b"%d" % extent for extent in array.shape])
+        return b"%d%b" % (len(array), inner)
 
 
 def checked_caller_id(value: object, *, where: str) -> str | None:

@@ -36,15 +36,16 @@ def from_raw(data: memoryview, shape: Sequence[int], *, declared: str, wanted: s
         raise InputError(
             f"{where}: wanted {count * dtype.itemsize} bytes for shape {list(shape)} of {declared}, found {len(data)}"
         )
+    if declared == wanted != "BOOL":
+        # A copy, because onnxruntime wants numbers aligned, and behind JSON of any length they seldom are.
+        return np.ndarray(shape, dtype, bytes(data))
     if declared == "BOOL":
         octets = np.frombuffer(data, dtype=np.uint8)
         if octets.size and octets.max() > 1:
             raise InputError(f"{where}: wanted BOOL as bytes of 0 or 1, found {octets.max()}")
         found = octets.astype(np.bool_)
     else:
-        found = np.frombuffer(data, dtype=dtype)
-        if not found.flags.aligned:  # behind JSON of any length; onnxruntime wants it
-            found = found.copy()
+        found = np.frombuffer(data, dtype)
     return cast(found, declared=declared, wanted=wanted, where=where).reshape(shape)
 
 
