@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from tests.ledger.building import record, send
 from tests.ledger.processes import LedgerProcess
+from turnout.ledger import yielding
 
 pytestmark = pytest.mark.e2e
 
@@ -55,6 +57,26 @@ def test_a_session_of_its_own_is_nice_as_a_whole_and_that_of_others_is_left_alon
     assert own.stdout.split()[-1] == "10"
     shared = subprocess.run(command, capture_output=True, text=True, check=True)
     assert shared.stdout.strip() == Path("/proc/self/autogroup").read_text().strip()
+
+
+class Crowded:
+    """The kernel's file, when others have just written theirs."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def write_text(self, text: str) -> None:
+        self.said.append(text)
+        if len(self.said) < 3:
+            raise BlockingIOError
+
+
+def test_a_session_is_nice_also_where_others_wish_for_that_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowded = Crowded()
+    monkeypatch.setattr(yielding, "_AUTOGROUP", crowded)
+    monkeypatch.setattr(os, "getsid", lambda _: os.getpid())
+    yielding._renice_session()
+    assert crowded.said == ["10", "10", "10"]
 
 
 def test_a_ledger_told_to_end_while_it_starts_ends(tmp_path: Path) -> None:

@@ -6,18 +6,19 @@ the kernel does not know or allow is left out: the ledger works without, only pr
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import platform
 import struct
 import sys
+import time
 from pathlib import Path
 
 __all__ = ["yield_to_predictors"]
 
 _NICENESS = 10
 _SLICE_NS = 100_000_000  # the longest that the kernel takes
+_TRIES = 5
 _AUTOGROUP = Path("/proc/self/autogroup")
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # glibc has a name for it from 2.41 on only
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")  # sched_attr: size, policy, flags, nice, priority, runtime, deadline, period
@@ -36,11 +37,19 @@ def yield_to_predictors() -> None:
 def _renice_session() -> None:
     """Where the kernel groups by session (sched(7), autogroup), nice counts only inside one; so make the whole nice.
 
-    A session that others began is theirs.
+    A session that others began is theirs. Of all users but root the kernel takes one such wish each tenth of a second.
     """
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):
+    if os.getsid(0) != os.getpid():
+        return
+    for _ in range(_TRIES):
+        try:
             _AUTOGROUP.write_text(str(_NICENESS))
+        except BlockingIOError:
+            time.sleep(0.1)
+        except OSError:
+            return
+        else:
+            return
 
 
 def _lengthen_slice() -> None:
