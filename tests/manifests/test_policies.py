@@ -52,6 +52,12 @@ def test_every_container_says_what_it_needs_and_what_it_may_take(overlay: str) -
         assert {"cpu", "memory"} <= resources["limits"].keys(), name
 
 
+def test_every_workload_of_ours_is_asked_whether_it_started_is_ready_and_lives(overlay: str) -> None:
+    for workload in of_kind(overlay, "Deployment", "StatefulSet"):
+        for container in workload["spec"]["template"]["spec"]["containers"]:
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), workload["metadata"]["name"]
+
+
 def test_volumes_are_of_the_kinds_that_restricted_namespaces_take(overlay: str) -> None:
     allowed = {
         "configMap",
