@@ -30,7 +30,7 @@ example: $(READY) ## Run an example from its data to an answer (NAME=, see examp
 	$(BIN)/python -m examples $(NAME)
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -m "not long" --hypothesis-profile=ci
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --hypothesis-profile=ci
 
 test-long: $(READY) ## Run all tests, also those that take minutes
 	$(BIN)/python -m pytest

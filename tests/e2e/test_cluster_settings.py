@@ -193,7 +193,6 @@ def test_deploy_step_controller_and_cli_need_a_service_accounts_files_only(
         place.end(keep=False, console=Console(file=io.StringIO()))
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_story_is_the_same_on_s3_and_postgresql(place: LikeACluster, database: str) -> None:
     script = story.Script.of(first=None, second=None, gate=True, keep=False, seed=None)
