@@ -37,4 +37,4 @@ async def app(scope, receive, send):
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", access_log=False)
+    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", timeout_keep_alive=60, access_log=False)
