@@ -109,7 +109,7 @@ bench-decision: $(READY) ## Hold the decision against its bars (about 45 minutes
 bench-ledger: $(READY) ## Ten million predictions on SQLite and PostgreSQL (13 minutes); table, bench/out/ledger.json
 	$(BIN)/python -m bench.ledger
 
-bench-pipeline: $(READY) ## The gate, the cost of a step, ten million rows (about 40 minutes; SHARE=0.1 for less); gate.json, pipeline.json, scale.json
+bench-pipeline: $(READY) ## The gate, the cost of a step, ten million rows (22 minutes; SHARE=0.1 for less); gate.json, pipeline.json, scale.json
 	$(BIN)/python -m bench.pipeline $(if $(SHARE),--share $(SHARE))
 
 lock: ## Resolve requirements.lock anew
