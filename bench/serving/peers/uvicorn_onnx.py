@@ -37,4 +37,6 @@ async def app(scope, receive, send):
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", timeout_keep_alive=60, access_log=False)
+    # At few requests a second some connections are idle for longer than the 5 s after which it closes them.
+    how = {"log_level": "warning", "access_log": False, "timeout_keep_alive": 60}
+    uvicorn.run(app, host="127.0.0.1", port=arguments.port, **how)
