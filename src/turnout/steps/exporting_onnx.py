@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from turnout.steps import exporting_dates
 from turnout.steps.artifact import Tensor
+from turnout.steps.exporting_trees import without_zeros
 from turnout.steps.parts import Array
 
 __all__ = ["Refused", "Unknown", "convert", "outputs", "running"]
@@ -75,6 +76,7 @@ def convert(fitted: Pipeline, inputs: Sequence[Tensor]) -> bytes:
         raise Refused(_first_line(error)) from error
     del converted.graph.output[len(_output_names(fitted)) :]
     _without_locale(converted.graph)
+    without_zeros(converted.graph)
     # They come out of a set.
     converted.opset_import.sort(key=lambda opset: opset.domain)
     return bytes(converted.SerializeToString(deterministic=True))
