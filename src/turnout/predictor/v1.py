@@ -14,7 +14,7 @@ import orjson
 from turnout.errors import InputError
 from turnout.predictor.artifact import Manifest, Signature
 from turnout.predictor.calls import MAX_ROWS, Call, Text, TooLarge
-from turnout.predictor.tensors import Array, OneRow, describe, flatten, to_array
+from turnout.predictor.tensors import Array, OneRow, describe, flatten, says_no_bool, to_array
 
 __all__ = ["V1", "V1Query"]
 
@@ -38,7 +38,7 @@ class V1:
         if header_length:
             raise InputError("inference-header-content-length: raw tensors are for V2; V1 is JSON only")
         instances = _instances(body)
-        without_bools = b"true" not in body and b"false" not in body
+        without_bools = says_no_bool(body)
         if len(instances) == 1 and without_bools and self._one_row is not None:
             found = self._one_row.array(instances[0])
             if found is not None:

@@ -15,7 +15,7 @@ from turnout.errors import DataError, InputError
 from turnout.predictor.artifact import Manifest, Signature
 from turnout.predictor.calls import MAX_ROWS, Call, TensorWriter, Text, checked_caller_id, checked_rows
 from turnout.predictor.raw_tensors import from_raw, to_raw
-from turnout.predictor.tensors import DATATYPES, Array, OneRow, castable, describe, flatten, to_array
+from turnout.predictor.tensors import DATATYPES, Array, OneRow, castable, describe, flatten, says_no_bool, to_array
 
 __all__ = ["V2", "Tensors"]
 
@@ -151,7 +151,7 @@ class V2:
         caller_id = document.get("id")
         if caller_id is not None:
             caller_id = checked_caller_id(caller_id, where="id")
-        return inputs, outputs, binary, caller_id, b"true" not in text and b"false" not in text
+        return inputs, outputs, binary, caller_id, says_no_bool(text)
 
     def encode(self, call: Call, outputs: list[Text], *, model: str, prediction_id: str) -> tuple[bytes, int]:
         """The reply names the version that answered, and carries the caller's own id if there was one."""
