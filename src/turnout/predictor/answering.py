@@ -16,7 +16,7 @@ from turnout.errors import InputError, TurnoutError
 from turnout.predictor import events
 from turnout.predictor.batching import Waiting
 from turnout.predictor.calls import MAX_CALLER_ID, Dialect
-from turnout.predictor.inference import JSON, Request
+from turnout.predictor.inference import JSON, RAW, Request
 from turnout.predictor.metrics import Metrics
 from turnout.predictor.routes import Act, Infer, Page, Route, Routes, problem
 from turnout.predictor.subjects import subject
@@ -44,11 +44,11 @@ _RARE = frozenset(
     {
         b"ce-specversion",
         b"content-encoding",
-        b"inference-header-content-length",
         b"traceparent",
         b"x-turnout-caller-id",
     }
 )
+_OFTEN = frozenset({b"", JSON, RAW})  # types of content about which there is nothing to be asked
 
 _log = logging.getLogger("turnout.predictor")
 
@@ -138,7 +138,10 @@ def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, b
         request.subject = subject(request.stamp, get)
     if (request_id := get(b"x-request-id")) is not None:
         request.request_id = _text(request_id)
-    if not _RARE.isdisjoint(headers) or get(b"content-type", JSON) != JSON:
+    content_type = get(b"content-type", b"")
+    if (length := get(b"inference-header-content-length")) is not None:
+        request.header_length = _header_length(length, content_type)
+    if content_type not in _OFTEN or not _RARE.isdisjoint(headers):
         _add_rare(request, headers, desk.event_replies)
     return request
 
@@ -159,8 +162,6 @@ def _add_rare(request: Request, headers: Mapping[bytes, bytes], event_replies: e
         raise _Refused(415, "content-type: wanted one CloudEvent, found a batch of them")
     elif content_type.startswith(events.STRUCTURED):
         request.event, request.body = events.structured_event(request.body, event_replies)
-    if (length := get(b"inference-header-content-length")) is not None:
-        request.header_length = _header_length(length, content_type)
     if (parent := get(b"traceparent")) is not None:
         request.trace = trace_of(parent, get(b"tracestate", b""))
     request.caller_id = _text(caller_id)

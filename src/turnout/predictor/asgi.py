@@ -97,10 +97,12 @@ class Application:
         self, scope: Message, receive: Callable[[], Awaitable[Message]], exchange: _Exchange
     ) -> Page | None:
         """Give the request to the desk, or say why not."""
-        names = [name for name, _ in scope["headers"]]
-        for name in ONCE:
-            if names.count(name) > 1:
-                return problem(400, f"{name.decode()}: wanted one, found two")
+        headers = dict(scope["headers"])
+        if len(headers) < len(scope["headers"]):
+            names = [name for name, _ in scope["headers"]]
+            for name in ONCE:
+                if names.count(name) > 1:
+                    return problem(400, f"{name.decode()}: wanted one, found two")
         try:
             async with asyncio.timeout(self._limits.request_s):
                 body = await self._body(receive)
@@ -111,7 +113,6 @@ class Application:
         url = scope.get("raw_path") or scope["path"].encode()
         if scope["query_string"]:
             url = b"%b?%b" % (url, scope["query_string"])
-        headers = dict(scope["headers"])
         answer(self._desk, exchange, method=scope["method"].encode(), url=url, headers=headers, body=body)
         return None
 

@@ -25,9 +25,9 @@ from turnout.predictor.recorded import RecordWriter
 from turnout.predictor.tensors import DATATYPES, Array
 from turnout.predictor.tracing import Trace
 
-__all__ = ["JSON", "LARGE_BYTES", "Inference", "Outcome", "Processed", "Request", "error_body", "message_of"]
+__all__ = ["JSON", "LARGE_BYTES", "RAW", "Inference", "Outcome", "Processed", "Request", "error_body", "message_of"]
 
-JSON = b"application/json"
+JSON, RAW = b"application/json", b"application/octet-stream"
 LARGE_BYTES = 64 * 1024  # above this one request is a batch of its own, and would hold up its neighbours
 
 
@@ -190,7 +190,7 @@ def _dress(outcome: Outcome, request: Request, *, header_length: int) -> None:
     """What replies carry that few callers ask for."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if header_length:
-        outcome.content_type = b"application/octet-stream"
+        outcome.content_type = RAW
         headers += ((b"inference-header-content-length", b"%d" % header_length),)
     if request.trace is not None:
         headers += request.trace.answered(outcome.prediction_id)

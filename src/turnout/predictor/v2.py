@@ -6,9 +6,11 @@ a well-formed request that does not fit this model (names, datatypes, shapes, va
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import orjson
 
 from turnout.errors import DataError, InputError
@@ -104,8 +106,9 @@ class V2:
 
     def __init__(self, manifest: Manifest, *, version: str, max_rows: int = MAX_ROWS) -> None:
         self._version = orjson.dumps(version)
+        self._writers = {signature.name: TensorWriter(signature) for signature in manifest.outputs}
         self._tensors = Tensors(manifest, max_rows=max_rows)
-        self._headers: dict[bytes, _Asked] = {}
+        self._headers: dict[bytes, tuple[_Asked, _Block | None]] = {}
 
     def decode(self, body: bytes, *, header_length: int = 0) -> Call:
         """One call per body; see `calls.Dialect`."""
@@ -114,8 +117,10 @@ class V2:
             if header_length > len(body):
                 found = f"wanted at most the body's {len(body)} bytes, found {header_length}"
                 raise InputError(f"inference-header-content-length: {found}")
+            asked, block = self._header(body[:header_length])
+            if block is not None and len(body) - header_length == block.size:
+                return Call(block.feeds(body[header_length:]), block.rows, asked[1], asked[3], asked[2])
             raw = _Raw(memoryview(body)[header_length:])
-            asked = self._header(body[:header_length])
         else:
             asked = self._read(body)
         inputs, outputs, binary, caller_id, without_bools = asked
@@ -126,16 +131,17 @@ class V2:
             raw.check_empty()
         return Call(feeds, self._tensors.rows(feeds), outputs, caller_id, binary)
 
-    def _header(self, text: bytes) -> _Asked:
+    def _header(self, text: bytes) -> tuple[_Asked, _Block | None]:
         """The JSON in front of raw tensors. Clients send the same one over and over: reading it takes 6 us."""
-        asked = self._headers.get(text)
-        if asked is None:
+        found = self._headers.get(text)
+        if found is None:
             asked = self._read(text)
+            found = asked, _Block.of(asked)
             if asked[3] is None and len(text) <= _KEPT_BYTES:
                 if len(self._headers) >= _KEPT:
                     self._headers.clear()
-                self._headers[text] = asked
-        return asked
+                self._headers[text] = found
+        return found
 
     def _read(self, text: bytes) -> _Asked:
         """Everything but the values, checked."""
@@ -174,7 +180,7 @@ class V2:
             if signature.name in call.binary:
                 array = call.results[signature.onnx]
                 raw.append(to_raw(array))
-                tensors[index] = TensorWriter(signature).describe(array, size_bytes=len(raw[-1]))
+                tensors[index] = self._writers[signature.name].describe(array, size_bytes=len(raw[-1]))
         return b",".join(tensors), raw
 
     def _checked(self, entry: Any, *, where: str) -> Signature:
@@ -231,6 +237,33 @@ class V2:
             if all_binary if wish is None else wish:
                 binary.add(signature.name)
         return tuple(found.values()), frozenset(binary)
+
+
+class _Block:
+    """One table of numbers, as the model wants them, is all that follows the JSON: taken at once, 2 us sooner."""
+
+    def __init__(self, onnx: str, shape: list[int], dtype: np.dtype[Any]) -> None:
+        self.rows = shape[0]
+        self.size = math.prod(shape) * dtype.itemsize
+        self._onnx, self._shape, self._dtype = onnx, shape, dtype
+
+    @staticmethod
+    def of(asked: _Asked) -> _Block | None:
+        """For requests that ask so; None for others."""
+        if len(asked[0]) > 1:
+            return None
+        ((onnx, (signature, entry, _)),) = asked[0].items()
+        datatype = DATATYPES[signature.datatype]
+        if entry["datatype"] != datatype.name or not datatype.code or "data" in entry:
+            return None
+        block = _Block(onnx, entry["shape"], datatype.dtype.newbyteorder("<"))
+        parameters = entry.get("parameters")
+        size = parameters.get("binary_data_size") if type(parameters) is dict else None
+        return block if type(size) is int and size == block.size else None
+
+    def feeds(self, data: bytes) -> dict[str, Array]:
+        """So many bytes as what the model is fed."""
+        return {self._onnx: np.ndarray(self._shape, self._dtype, data)}
 
 
 class _Raw:
