@@ -144,6 +144,35 @@ def test_answers_inside_a_batch_equal_those_alone(iris_model: Model, sizes: list
     assert together == [orjson.loads(flowers.process([alone]).outcomes[0].body)["outputs"] for alone in requests]
 
 
+def test_rows_that_come_in_every_way_are_predicted_and_recorded_in_one_batch(
+    flowers: Inference, iris_model: Model
+) -> None:
+    rows = np.round(ROWS[[0, 60, 120]] * 4).astype(np.float32) / 4  # the same in every notation
+    sized = {"parameters": {"binary_data_size": rows.nbytes}}
+    head = orjson.dumps({"inputs": [{"name": "input-0", "datatype": "FP32", "shape": [3, 4], **sized}]})
+    dialect = V2(iris_model.manifest, version="digits-v4")
+    raw = Request(dialect, "digits", head + rows.tobytes(), len(head) + rows.nbytes, 0.0)
+    raw.header_length = len(head)
+    tensor = {"name": "input-0", "datatype": "FP32", "shape": [1, 4], "data": rows[1].tolist()}
+    named = dict(zip(iris_model.manifest.features, rows[2].tolist(), strict=True))
+    requests = [
+        v1(iris_model, rows[:1].tolist()),
+        v1(iris_model, [named]),
+        raw,
+        v1(iris_model, rows.tolist()),
+        v1(iris_model, []),
+        request(dialect, {"inputs": [tensor]}),
+        v2(iris_model, rows[1:]),
+    ]
+
+    found = [record(outcome) for outcome in flowers.process(requests).outcomes]
+
+    asked = [rows[:1], rows[2:], rows, rows, rows[:0], rows[1:2], rows[1:]]
+    assert [one["inputs"][0]["data"] for one in found] == [list(map(float, part.ravel())) for part in asked]
+    assert [one["inputs"][0]["shape"] for one in found] == [list(part.shape) for part in asked]
+    assert [one["outputs"][0]["data"] for one in found] == [[0], [2], [0, 1, 2], [0, 1, 2], [], [1], [1, 2]]
+
+
 def test_a_request_that_cannot_be_read_fails_alone(flowers: Inference, iris_model: Model) -> None:
     good = v1(iris_model, ROWS[:1].tolist())
     bad = v1(iris_model, [["x", 1, 2, 3]])

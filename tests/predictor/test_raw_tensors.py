@@ -77,7 +77,7 @@ def through_raw(dialect: V2, array: Array, datatype: str) -> tuple[Call, bytes]:
 
 def answered(dialect: Any, body: Any, **how: Any) -> tuple[Call, bytes]:
     call = dialect.decode(body, **how)
-    call.results = call.feeds
+    call.results = {signature.onnx: call.feed(signature) for signature in call.outputs}
     outputs = [TensorWriter(signature).write(call.results[signature.onnx]) for signature in call.outputs]
     reply, length = dialect.encode(call, outputs, model="echo", prediction_id="0" * 32)
     assert bool(length) == bool(how)
@@ -95,9 +95,10 @@ def test_a_tensor_survives_json_and_raw_bytes_both_ways(datatype: str, data: st.
     as_json, text = through_json(dialect, array, datatype)
     as_raw, raw = through_raw(dialect, array, datatype)
 
-    np.testing.assert_array_equal(as_json.feeds["x"], array)
-    np.testing.assert_array_equal(as_raw.feeds["x"], array)
-    assert as_raw.feeds["x"].dtype == as_json.feeds["x"].dtype == DATATYPES[datatype].dtype
+    (only,) = echo(datatype).inputs
+    np.testing.assert_array_equal(as_json.feed(only), array)
+    np.testing.assert_array_equal(as_raw.feed(only), array)
+    assert as_raw.feed(only).dtype == as_json.feed(only).dtype == DATATYPES[datatype].dtype
     (output,) = orjson.loads(text)["outputs"]
     np.testing.assert_array_equal(made(datatype, output["data"]), array)
     assert raw == to_raw(array)

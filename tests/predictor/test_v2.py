@@ -36,10 +36,10 @@ def column(name: str, datatype: str, *data: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("data", [ROW, [ROW]])
-def test_data_may_be_flat_or_nested(flowers: V2, data: list[Any]) -> None:
+def test_data_may_be_flat_or_nested(flowers: V2, iris_model: Model, data: list[Any]) -> None:
     call = decode(flowers, {"inputs": [{**TENSOR, "data": data}]})
 
-    np.testing.assert_array_equal(call.feeds["X"], np.array([ROW], dtype=np.float32))
+    np.testing.assert_array_equal(call.feed(iris_model.manifest.inputs[0]), np.array([ROW], dtype=np.float32))
 
 
 @pytest.mark.parametrize("datatype", ["FP64", "FP16", "INT64", "INT8", "UINT8"])

@@ -47,7 +47,7 @@ def test_a_header_that_was_seen_before_is_no_reason_to_take_the_values_or_the_id
     def decoded(raw: bytes, **more: Any) -> tuple[list[list[float]], str | None]:
         head = orjson.dumps({"inputs": [ENTRY], **more})
         call = v2.decode(head + raw, header_length=len(head))
-        return call.feeds[iris_model.manifest.inputs[0].onnx].tolist(), call.caller_id
+        return call.feed(iris_model.manifest.inputs[0]).tolist(), call.caller_id
 
     other = ROW * 2
     for _ in range(2):

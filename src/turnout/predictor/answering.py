@@ -48,6 +48,7 @@ _RARE = frozenset(
         b"x-turnout-caller-id",
     }
 )
+_TOLD = _RARE | {b"inference-header-content-length", b"x-request-id", b"x-turnout-assigned"}
 _OFTEN = frozenset({b"", JSON, RAW})  # types of content about which there is nothing to be asked
 
 _log = logging.getLogger("turnout.predictor")
@@ -133,12 +134,14 @@ def _act(desk: Desk, route: Act, exchange: Exchange, body: bytes) -> None:
 def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, bytes], body: bytes) -> Request:
     get = headers.get
     request = Request(dialect, model, body, len(body), time.perf_counter())
+    content_type = get(b"content-type", b"")
+    if content_type in _OFTEN and _TOLD.isdisjoint(headers):
+        return request
     if (stamp := get(b"x-turnout-assigned")) is not None:
         request.stamp = _text(stamp)
         request.subject = subject(request.stamp, get)
     if (request_id := get(b"x-request-id")) is not None:
         request.request_id = _text(request_id)
-    content_type = get(b"content-type", b"")
     if (length := get(b"inference-header-content-length")) is not None:
         request.header_length = _header_length(length, content_type)
     if content_type not in _OFTEN or not _RARE.isdisjoint(headers):

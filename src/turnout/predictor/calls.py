@@ -5,11 +5,12 @@ from __future__ import annotations
 import binascii
 from typing import Any, Protocol
 
+import numpy as np
 import orjson
 
 from turnout.errors import InputError, TurnoutError
 from turnout.predictor.artifact import Signature
-from turnout.predictor.raw_tensors import little_endian
+from turnout.predictor.raw_tensors import little_endian, little_endian_of
 from turnout.predictor.tensors import DATATYPES, Array, to_json
 
 __all__ = [
@@ -38,7 +39,11 @@ class TooLarge(InputError):
 # The classes of the hot path set what every request has; what few have is a default of the class. As dataclasses, which
 # set everything every time, the three of them cost a microsecond of every request.
 class Call:
-    """One decoded request: arrays by ONNX name and the outputs asked for; then the model's results, or its error."""
+    """One decoded request: arrays by ONNX name and the outputs asked for; then the model's results, or its error.
+
+    A model of one table of numbers may be given it as a `block` instead: its values as little-endian bytes in row-major
+    order. Blocks are joined for the model and recorded as they are, which takes 1 us less than making arrays of them.
+    """
 
     error: TurnoutError | None = None
 
@@ -49,14 +54,22 @@ class Call:
         outputs: tuple[Signature, ...],
         caller_id: str | None = None,
         binary: frozenset[str] = frozenset(),
+        block: bytes | None = None,
     ) -> None:
-        """`binary` are the names of the outputs that are answered as raw bytes."""
+        """`binary` are the names of the outputs that are answered as raw bytes; with a `block` there are no feeds."""
         self.feeds = feeds
+        self.block = block
         self.rows = rows
         self.outputs = outputs
         self.caller_id = caller_id
         self.binary = binary
         self.results: dict[str, Array] = {}
+
+    def feed(self, signature: Signature) -> Array:
+        """The values of one input, of shape [rows, ...]."""
+        if self.block is None:
+            return self.feeds[signature.onnx]
+        return np.ndarray((self.rows, *signature.shape[1:]), little_endian_of(signature.datatype), self.block)
 
 
 class Dialect(Protocol):
@@ -120,9 +133,14 @@ class TensorWriter:
     def write_base64(self, array: Array) -> bytes:
         """With its numbers as base64 of their little-endian bytes: a fifth of the time of writing them out."""
         base64 = binascii.b2a_base64(little_endian(array).data, newline=False)
-        if len(array) == 1 and self._inner is not None:
-            return self._one_row + base64 + b'"}'
         return b'%b,"shape":[%b],"base64":"%b"}' % (self._named, self._extents(array), base64)
+
+    def write_block(self, block: bytes, rows: int) -> bytes:
+        """The same for a table whose bytes are at hand."""
+        base64 = binascii.b2a_base64(block, newline=False)
+        if rows == 1:
+            return self._one_row + base64 + b'"}'
+        return b'%b,"shape":[%d%b],"base64":"%b"}' % (self._named, rows, self._inner or b"", base64)
 
     def describe(self, array: Array, *, size_bytes: int) -> bytes:
         """Without its values, which follow as so many raw bytes."""

@@ -21,6 +21,7 @@ from turnout.predictor.events import STRUCTURED, Event
 from turnout.predictor.identity import Identity
 from turnout.predictor.ids import new_ids
 from turnout.predictor.model import Servable
+from turnout.predictor.raw_tensors import little_endian_of
 from turnout.predictor.recorded import RecordWriter
 from turnout.predictor.tensors import DATATYPES, Array
 from turnout.predictor.tracing import Trace
@@ -90,6 +91,7 @@ class Inference:
 
     def __init__(self, model: Servable, identity: Identity) -> None:
         self._model = model
+        self._inputs = model.manifest.inputs
         self._label = model.manifest.outputs[0]
         self._version = identity.version.encode()
         self._outputs = {signature.name: TensorWriter(signature) for signature in model.manifest.outputs}
@@ -138,7 +140,9 @@ class Inference:
         wanted = self._union(calls)
         rows = sum([call.rows for call in calls])
         names = [signature.onnx for signature in wanted]
-        arrays = self._model.run(_stack(calls), names) if rows else [_empty(signature) for signature in wanted]
+        arrays = (
+            self._model.run(self._stack(calls, rows), names) if rows else [_empty(signature) for signature in wanted]
+        )
         for name, array in zip(names, arrays, strict=True):
             if len(array) != rows:
                 raise Failed(f"the model answered {len(array)} rows in {name} for {rows} rows")
@@ -146,6 +150,17 @@ class Inference:
             for call in calls:
                 call.results[name] = array[start : start + call.rows]
                 start += call.rows
+
+    def _stack(self, calls: list[Call], rows: int) -> dict[str, Array]:
+        """The rows of all calls, one array per input."""
+        blocks = [call.block for call in calls if call.block is not None]
+        if len(blocks) == len(calls):
+            (only,) = self._inputs
+            shape = (rows, *only.shape[1:])
+            return {only.onnx: np.ndarray(shape, little_endian_of(only.datatype), b"".join(blocks))}
+        if len(calls) == 1:
+            return calls[0].feeds
+        return {one.onnx: np.concatenate([call.feed(one) for call in calls]) for one in self._inputs}
 
     def _union(self, calls: list[Call]) -> Sequence[Signature]:
         """The label, then every other output that some call asked for."""
@@ -158,7 +173,9 @@ class Inference:
     def _answer(self, request: Request, call: Call, prediction_id: str, now_s: float) -> Outcome:
         results = call.results
         # Each output is written once, for the reply and for the record.
-        outputs = [self._outputs[signature.name].write(results[signature.onnx]) for signature in call.outputs]
+        outputs = []
+        for signature in call.outputs:
+            outputs.append(self._outputs[signature.name].write(results[signature.onnx]))
         body, header_length = request.dialect.encode(call, outputs, model=request.model, prediction_id=prediction_id)
         label = self._label
         if call.outputs[0] is not label:
@@ -202,12 +219,6 @@ def _dress(outcome: Outcome, request: Request, *, header_length: int) -> None:
         if request.event.structured:
             outcome.content_type = STRUCTURED
     outcome.headers = headers
-
-
-def _stack(calls: list[Call]) -> dict[str, Array]:
-    if len(calls) == 1:
-        return calls[0].feeds
-    return {name: np.concatenate([call.feeds[name] for call in calls]) for name in calls[0].feeds}
 
 
 def _empty(signature: Signature) -> Array:

@@ -9,13 +9,14 @@ import math
 import struct
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from turnout.errors import InputError
 from turnout.predictor.tensors import DATATYPES, Array, cast
 
-__all__ = ["from_raw", "little_endian", "to_raw"]
+__all__ = ["from_raw", "little_endian", "little_endian_of", "to_raw"]
 
 _IS_LITTLE = sys.byteorder == "little"
 _LENGTH = struct.Struct("<I")
@@ -59,6 +60,11 @@ def to_raw(array: Array) -> bytes:
 def little_endian(array: Array) -> Array:
     """An array of numbers in the byte order of the protocol: on most machines itself."""
     return array if _IS_LITTLE else array.astype(array.dtype.newbyteorder("<"))
+
+
+def little_endian_of(datatype: str) -> np.dtype[Any]:
+    """numpy's twin of a datatype, in the byte order of the protocol."""
+    return _LITTLE[datatype]
 
 
 def _strings(data: memoryview, count: int, *, where: str) -> Array:

@@ -168,8 +168,8 @@ class OneRow:
     """One row of numbers, which is what most requests ask: seen and packed at once, 3 us sooner than by `to_array`."""
 
     def __init__(self, datatype: str, columns: int) -> None:
-        self._dtype = DATATYPES[datatype].dtype
-        self._pack = _packing(columns, DATATYPES[datatype].code).pack
+        self._dtype = DATATYPES[datatype].dtype.newbyteorder("<")
+        self._pack = Struct(f"<{columns}{DATATYPES[datatype].code}").pack
         self._shape = (1, columns)
 
     @staticmethod
@@ -177,17 +177,22 @@ class OneRow:
         """For tables of a datatype that can be packed; None for others."""
         return OneRow(datatype, shape[1]) if DATATYPES[datatype].code and len(shape) == 2 else None
 
-    def array(self, row: object) -> Array | None:
-        """The row as a table; None if it is anything but a list of so many numbers that fit: see `to_array` for why.
+    def block(self, row: object) -> bytes | None:
+        """Its little-endian bytes; None if it is anything but a list of so many numbers that fit.
 
-        Nobody may have written `true` or `false` in it.
+        Nobody may have written `true` or `false` in it: see `to_array` for why.
         """
         if type(row) is not list:
             return None
         try:
-            return np.ndarray(self._shape, self._dtype, self._pack(*row))
+            return self._pack(*row)
         except (StructError, OverflowError):
             return None
+
+    def array(self, row: object) -> Array | None:
+        """The same as a table."""
+        block = self.block(row)
+        return None if block is None else np.ndarray(self._shape, self._dtype, block)
 
 
 def cast(found: Array, *, declared: str, wanted: str, where: str) -> Array:

@@ -40,9 +40,9 @@ class V1:
         instances = _instances(body)
         without_bools = says_no_bool(body)
         if len(instances) == 1 and without_bools and self._one_row is not None:
-            found = self._one_row.array(instances[0])
-            if found is not None:
-                return Call({self._inputs[0].onnx: found}, 1, self._answered)
+            block = self._one_row.block(instances[0])
+            if block is not None:
+                return Call({}, 1, self._answered, block=block)
         return self.call(instances, without_bools=without_bools)
 
     def encode(self, call: Call, outputs: list[Text], *, model: str, prediction_id: str) -> tuple[bytes, int]:

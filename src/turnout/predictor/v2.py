@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 
 from turnout.errors import DataError, InputError
@@ -94,9 +94,8 @@ class Tensors:
 # What the JSON of a request says but for the values: its inputs by ONNX name, each with its tensor and the words for
 # where that is; the outputs that it asks for and which of them as raw bytes; the caller's id; whether there is neither
 # `true` nor `false` in it. A tuple, because anything with names costs 0.3 us more.
-_Asked = tuple[
-    dict[str, tuple[Signature, dict[str, Any], str]], tuple[Signature, ...], frozenset[str], str | None, bool
-]
+_Inputs = dict[str, tuple[Signature, dict[str, Any], str]]
+_Asked = tuple[_Inputs, tuple[Signature, ...], frozenset[str], str | None, bool]
 
 
 class V2:
@@ -108,6 +107,8 @@ class V2:
         self._version = orjson.dumps(version)
         self._writers = {signature.name: TensorWriter(signature) for signature in manifest.outputs}
         self._tensors = Tensors(manifest, max_rows=max_rows)
+        only = manifest.inputs[0]
+        self._one_row = OneRow.of(only.datatype, only.shape) if len(manifest.inputs) == 1 else None
         self._headers: dict[bytes, tuple[_Asked, _Block | None]] = {}
 
     def decode(self, body: bytes, *, header_length: int = 0) -> Call:
@@ -119,11 +120,13 @@ class V2:
                 raise InputError(f"inference-header-content-length: {found}")
             asked, block = self._header(body[:header_length])
             if block is not None and len(body) - header_length == block.size:
-                return Call(block.feeds(body[header_length:]), block.rows, asked[1], asked[3], asked[2])
+                return Call({}, block.rows, asked[1], asked[3], asked[2], body[header_length:])
             raw = _Raw(memoryview(body)[header_length:])
         else:
             asked = self._read(body)
         inputs, outputs, binary, caller_id, without_bools = asked
+        if raw is None and (row := self._one_row_of(inputs, without_bools=without_bools)) is not None:
+            return Call({}, 1, outputs, caller_id, binary, row)
         feeds: dict[str, Array] = {}
         for onnx, (signature, entry, where) in inputs.items():
             feeds[onnx] = self._array(entry, signature, raw, where=where, without_bools=without_bools)
@@ -136,7 +139,7 @@ class V2:
         found = self._headers.get(text)
         if found is None:
             asked = self._read(text)
-            found = asked, _Block.of(asked)
+            found = asked, _Block.of(asked) if len(self._tensors.inputs) == 1 else None
             if asked[3] is None and len(text) <= _KEPT_BYTES:
                 if len(self._headers) >= _KEPT:
                     self._headers.clear()
@@ -146,7 +149,7 @@ class V2:
     def _read(self, text: bytes) -> _Asked:
         """Everything but the values, checked."""
         document = _document(text)
-        inputs: dict[str, tuple[Signature, dict[str, Any], str]] = {}
+        inputs: _Inputs = {}
         for index, entry in enumerate(_field(document, "inputs", list, where="body")):
             where = f"inputs[{index}]"
             signature = self._tensors.plain(entry) or self._checked(entry, where=where)
@@ -212,6 +215,16 @@ class V2:
         flat = flatten(data, shape, where=where)
         return to_array(flat, shape, declared=declared, wanted=wanted, where=where, without_bools=without_bools)
 
+    def _one_row_of(self, inputs: _Inputs, *, without_bools: bool) -> bytes | None:
+        """The one row of the one table that most requests of such a model are; None for others."""
+        one = self._one_row
+        if one is None or not without_bools or len(inputs) != 1:
+            return None
+        ((signature, entry, _),) = inputs.values()
+        if entry["shape"][0] != 1 or entry["datatype"] != signature.datatype or "parameters" in entry:
+            return None
+        return one.block(entry.get("data"))
+
     def _outputs(self, document: dict[str, Any]) -> tuple[tuple[Signature, ...], frozenset[str]]:
         """The outputs that the caller names, and which of them as raw bytes."""
         if "outputs" not in document and "parameters" not in document:
@@ -239,31 +252,24 @@ class V2:
         return tuple(found.values()), frozenset(binary)
 
 
+@dataclass(frozen=True, slots=True)
 class _Block:
-    """One table of numbers, as the model wants them, is all that follows the JSON: taken at once, 2 us sooner."""
+    """One table of numbers, as the model wants them, is all that follows the JSON: taken at once, 3 us sooner."""
 
-    def __init__(self, onnx: str, shape: list[int], dtype: np.dtype[Any]) -> None:
-        self.rows = shape[0]
-        self.size = math.prod(shape) * dtype.itemsize
-        self._onnx, self._shape, self._dtype = onnx, shape, dtype
+    rows: int
+    size: int
 
     @staticmethod
     def of(asked: _Asked) -> _Block | None:
         """For requests that ask so; None for others."""
-        if len(asked[0]) > 1:
-            return None
-        ((onnx, (signature, entry, _)),) = asked[0].items()
+        ((signature, entry, _),) = asked[0].values()
         datatype = DATATYPES[signature.datatype]
         if entry["datatype"] != datatype.name or not datatype.code or "data" in entry:
             return None
-        block = _Block(onnx, entry["shape"], datatype.dtype.newbyteorder("<"))
         parameters = entry.get("parameters")
-        size = parameters.get("binary_data_size") if type(parameters) is dict else None
-        return block if type(size) is int and size == block.size else None
-
-    def feeds(self, data: bytes) -> dict[str, Array]:
-        """So many bytes as what the model is fed."""
-        return {self._onnx: np.ndarray(self._shape, self._dtype, data)}
+        found = parameters.get("binary_data_size") if type(parameters) is dict else None
+        size = math.prod(entry["shape"]) * datatype.dtype.itemsize
+        return _Block(entry["shape"][0], size) if type(found) is int and found == size else None
 
 
 class _Raw:
