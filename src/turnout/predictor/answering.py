@@ -92,13 +92,15 @@ def answer(
         elif method == b"GET" and route.query is not None:
             dialect, body = route.query, url.partition(b"?")[2]
         if dialect is not None:
-            try:
-                request = _request(desk, dialect, route.model, headers, body)
-            except TurnoutError as error:
-                exchange.answer_page(problem(error.status, str(error)))
-                exchange.send()
-            else:
-                route.batcher.submit(request, exchange)
+            request = Request(dialect, route.model, body, len(body), time.perf_counter())
+            if headers.get(b"content-type", b"") not in _OFTEN or not _TOLD.isdisjoint(headers):
+                try:
+                    _add_told(request, headers, desk.event_replies)
+                except TurnoutError as error:
+                    exchange.answer_page(problem(error.status, str(error)))
+                    exchange.send()
+                    return
+            route.batcher.submit(request, exchange)
             return
     if type(route) is Act and method == b"POST":
         _act(desk, route, exchange, body)
@@ -131,12 +133,10 @@ def _act(desk: Desk, route: Act, exchange: Exchange, body: bytes) -> None:
     task.add_done_callback(desk.tasks.discard)
 
 
-def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, bytes], body: bytes) -> Request:
+def _add_told(request: Request, headers: Mapping[bytes, bytes], event_replies: events.Replies) -> None:
+    """What the headers say about the request."""
     get = headers.get
-    request = Request(dialect, model, body, len(body), time.perf_counter())
     content_type = get(b"content-type", b"")
-    if content_type in _OFTEN and _TOLD.isdisjoint(headers):
-        return request
     if (stamp := get(b"x-turnout-assigned")) is not None:
         request.stamp = _text(stamp)
         request.subject = subject(request.stamp, get)
@@ -145,8 +145,7 @@ def _request(desk: Desk, dialect: Dialect, model: str, headers: Mapping[bytes, b
     if (length := get(b"inference-header-content-length")) is not None:
         request.header_length = _header_length(length, content_type)
     if content_type not in _OFTEN or not _RARE.isdisjoint(headers):
-        _add_rare(request, headers, desk.event_replies)
-    return request
+        _add_rare(request, headers, event_replies)
 
 
 def _add_rare(request: Request, headers: Mapping[bytes, bytes], event_replies: events.Replies) -> None:

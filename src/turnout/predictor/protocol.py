@@ -174,6 +174,7 @@ class Connection(asyncio.Protocol):
         elif int(headers.get(b"content-length", b"0")) > limits.body_bytes:
             self._refuse_body()
         elif not _TELLING.isdisjoint(headers) or b"host" not in headers or self._twice:
+            self._is_plain = False
             self._heed()
 
     def _heed(self) -> None:
@@ -198,17 +199,17 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._closing:
             return
-        url, headers, body = self._url, self._headers, self._body
+        url, headers, body, is_plain = self._url, self._headers, self._body, self._is_plain
         self._begin()
         parser, desk, exchanges = self._parser, self._desk, self._exchanges
         method = parser.get_method()
         keep_alive = parser.should_keep_alive() and not desk.draining
-        if keep_alive and not _TELLING.isdisjoint(headers):
+        if keep_alive and not is_plain:
             keep_alive = self._keeps_alive(headers)
         exchange = Exchange(self, keep_alive, method == b"HEAD")
         exchanges.append(exchange)
         self._closing = not keep_alive
-        if b"upgrade" in headers and method == b"POST":
+        if not is_plain and b"upgrade" in headers and method == b"POST":
             # The parser leaves the body of such a request to the other protocol.
             exchange.answer_page(problem(400, "upgrade: this server speaks HTTP/1.1; send the request without it"))
             exchange.send()
@@ -269,6 +270,7 @@ class Connection(asyncio.Protocol):
         self._repeated_bytes = 0
         self._twice = b""
         self._in_head = True
+        self._is_plain = True  # its headers say nothing about the connection
         self._started_s = 0.0
 
     def _head_bytes(self) -> int:
