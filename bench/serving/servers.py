@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class Running:
 
 
 def ours(folder: Path, work: Path, *flags: str, name: str = "turnout", module: str = "turnout.predictor") -> Server:
-    """Our predictor, prediction log and metrics on. Nobody collects the log: that is the ledger's benchmark."""
+    """Our predictor, prediction log and metrics on. Nobody ships the log: that is the ledger's benchmark."""
     scratch = work / "logs" / name
     argv = (
         *(sys.executable, "-m", module, "--http_port", "{port}", "--model_dir", str(folder), "--model_name", "model"),
@@ -101,9 +102,33 @@ def running(server: Server, asked: Asked, *, work: Path) -> Iterator[Running]:
     try:
         _wait_for_answer(found, asked.http(server.path))
         found.start_s = time.monotonic() - began
-        yield found
+        with _acknowledging(server.scratch):
+            yield found
     finally:
         _stop(found)
+
+
+@contextlib.contextmanager
+def _acknowledging(log: Path | None) -> Iterator[None]:
+    """Delete the closed segments of a prediction log, as happens when a ledger has acknowledged them.
+
+    Left where they are, the kernel writes them to the disk half a minute later, in the midst of what is measured then.
+    """
+    over = threading.Event()
+
+    def delete() -> None:
+        while not over.wait(0.5):
+            for folder in {file.parent for file in log.rglob("*.ndjson")} if log else ():
+                for file in sorted(folder.glob("*.ndjson"))[:-1]:
+                    file.unlink(missing_ok=True)
+
+    thread = threading.Thread(target=delete, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _wait_for_answer(found: Running, request: bytes) -> None:
