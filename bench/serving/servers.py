@@ -102,14 +102,14 @@ def running(server: Server, asked: Asked, *, work: Path) -> Iterator[Running]:
     try:
         _wait_for_answer(found, asked.http(server.path))
         found.start_s = time.monotonic() - began
-        with _acknowledging(server.scratch):
+        with _acknowledging(server.scratch) if server.scratch else contextlib.nullcontext():
             yield found
     finally:
         _stop(found)
 
 
 @contextlib.contextmanager
-def _acknowledging(log: Path | None) -> Iterator[None]:
+def _acknowledging(log: Path) -> Iterator[None]:
     """Delete the closed segments of a prediction log, as happens when a ledger has acknowledged them.
 
     Left where they are, the kernel writes them to the disk half a minute later, in the midst of what is measured then.
@@ -118,7 +118,7 @@ def _acknowledging(log: Path | None) -> Iterator[None]:
 
     def delete() -> None:
         while not over.wait(0.5):
-            for folder in {file.parent for file in log.rglob("*.ndjson")} if log else ():
+            for folder in {file.parent for file in log.rglob("*.ndjson")}:
                 for file in sorted(folder.glob("*.ndjson"))[:-1]:
                     file.unlink(missing_ok=True)
 
