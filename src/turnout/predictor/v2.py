@@ -107,8 +107,7 @@ class V2:
         self._version = orjson.dumps(version)
         self._writers = {signature.name: TensorWriter(signature) for signature in manifest.outputs}
         self._tensors = Tensors(manifest, max_rows=max_rows)
-        only = manifest.inputs[0]
-        self._one_row = OneRow.of(only.datatype, only.shape) if len(manifest.inputs) == 1 else None
+        self._one_row = self._tensors.one_row[manifest.inputs[0].name] if len(manifest.inputs) == 1 else None
         self._headers: dict[bytes, tuple[_Asked, _Block | None]] = {}
 
     def decode(self, body: bytes, *, header_length: int = 0) -> Call:
