@@ -133,6 +133,7 @@ def test_a_damaged_segment_does_not_keep_the_next_process_from_starting(log: Pre
     segments(log.folder)[0].path.write_bytes(b"\0\0\0\n")
 
     PredictionLog(log.folder, identity).append(records("b"))
+    assert b'"id":"b"' in segments(log.folder)[-1].path.read_bytes()
 
 
 @contextlib.contextmanager
