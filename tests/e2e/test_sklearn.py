@@ -67,15 +67,15 @@ def test_a_candidate_without_onnx_becomes_a_version_that_is_served(engine: Engin
     found = trained(spec, tmp_path, numbers(), candidate="nearest")
     best = tmp_path / "nearest"
     version = Version(
-        "digits-v1", "digits", best.as_uri(), found.digest, form=artifact.read(best, expected=found.digest).form
+        "nearest-v1", "nearest", best.as_uri(), found.digest, form=artifact.read(best, expected=found.digest).form
     )
     engine.kube.apply(inferenceservices.build(version, namespace="default"))
-    engine.kube.wait("InferenceService", "digits-v1", namespace="default", timeout_s=60.0)
+    engine.kube.wait("InferenceService", "nearest-v1", namespace="default", timeout_s=60.0)
 
     question = smoke_question(best, test=tmp_path / "test.parquet", spec=spec)
     gateway = Gateway(engine.addresses.gateway_url, engine.addresses.domain)
-    smoke_test("digits-v1", smoke=question, namespace="default", gateway=gateway)
-    engine.kube.delete("InferenceService", "digits-v1", namespace="default")
+    smoke_test("nearest-v1", smoke=question, namespace="default", gateway=gateway)
+    engine.kube.delete("InferenceService", "nearest-v1", namespace="default")
 
 
 def _failure(engine: Engine, name: str) -> str:

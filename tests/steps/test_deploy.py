@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.steps.learning import BAYES, LOGISTIC, RIDGE, mixed, numbers, spec_of, trained
-from tests.steps.objects import Objects, turnout
+from tests.steps.objects import Objects, service, turnout
 from turnout.errors import Conflict, Failed, Unavailable
 from turnout.kube.inferenceservices import Version
 from turnout.steps.deploy import Gateway, Smoke, challenge, deploy, smoke_question, smoke_test
@@ -113,6 +113,30 @@ def test_deploying_twice_changes_nothing(gateway: Callable[..., _Gateway]) -> No
         "create Turnout digits",
         "apply InferenceService digits-v2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "serves"), [({"turnout.dev/digest": "sha256:cd"}, "sha256:cd"), (None, "without a digest")]
+)
+def test_a_name_that_serves_another_model_is_left_alone(
+    gateway: Callable[..., _Gateway], annotations: dict[str, str] | None, serves: str
+) -> None:
+    other = service("digits-v2", uri="file:///models/other", digest="")
+    other["metadata"]["annotations"] = annotations
+    kube, server = Objects(other), gateway(_answer(7))
+    says = (
+        rf"InferenceService default/digits-v2 serves another model \({serves}, wanted sha256:ab\).* never replaced; delete"
+    )
+    with pytest.raises(Conflict, match=says):
+        deploy(
+            spec_of(BAYES),
+            version=_VERSION,
+            smoke=_SMOKE,
+            namespace="default",
+            kube=kube,  # type: ignore[arg-type]
+            gateway=server.place,
+        )
+    assert (kube.calls, server.asked) == ([], [])
 
 
 def test_a_version_that_does_not_become_ready_is_no_challenger(gateway: Callable[..., _Gateway]) -> None:

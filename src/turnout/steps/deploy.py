@@ -55,9 +55,11 @@ def deploy(spec: ModelSpec, *, version: Version, smoke: Smoke, namespace: str, k
     """Serve the version, check that it answers as it did in evaluation, then name it as challenger. Safe to repeat.
 
     Raises:
+        Conflict: its name serves another model already.
         Failed: the version does not become ready, or answers otherwise.
         Unavailable: the gateway does not let requests through to it.
     """
+    _check_free(version, namespace=namespace, kube=kube)
     kube.apply(inferenceservices.build(version, namespace=namespace, replicas=spec.serving.replicas))
     kube.wait("InferenceService", version.name, namespace=namespace, timeout_s=_READY_TIMEOUT_S)
     smoke_test(version.name, smoke=smoke, namespace=namespace, gateway=gateway)
@@ -109,6 +111,21 @@ def challenge(spec: ModelSpec, *, version: str, namespace: str, kube: Kube) -> N
     raise Conflict(
         f"Turnout {namespace}/{spec.name} changed {_ATTEMPTS} times while {version} was to be added; try again"
     )
+
+
+def _check_free(version: Version, *, namespace: str, kube: Kube) -> None:
+    """A version is never replaced: whatever has its name may be the champion, and no canary would have tried this one."""
+    try:
+        found = kube.get("InferenceService", version.name, namespace=namespace)
+    except NotFound:
+        return
+    digest = (found["metadata"].get("annotations") or {}).get(inferenceservices.DIGEST, "without a digest")
+    if digest != version.digest:
+        raise Conflict(
+            f"InferenceService {namespace}/{version.name} serves another model ({digest}, wanted {version.digest}): "
+            "was the model registry begun anew? A version is never replaced; delete that InferenceService, "
+            "or register under another name"
+        )
 
 
 def _challenge_once(spec: ModelSpec, *, version: str, namespace: str, kube: Kube) -> None:
