@@ -114,7 +114,7 @@ def challenge(spec: ModelSpec, *, version: str, namespace: str, kube: Kube) -> N
 
 
 def _check_free(version: Version, *, namespace: str, kube: Kube) -> None:
-    """A version is never replaced: whatever has its name may be the champion, and no canary would have tried this one."""
+    """A version is never replaced: what has its name may be the champion, and no canary has tried this one."""
     try:
         found = kube.get("InferenceService", version.name, namespace=namespace)
     except NotFound:
