@@ -80,6 +80,11 @@ def _answer(label: Any, *, version: str = "digits-v2") -> Answer:
     return 200, {"x-turnout-version": version}, {"model_version": version, "outputs": outputs}
 
 
+def _deploy(kube: Objects, gateway: _Gateway) -> None:
+    place = gateway.place
+    deploy(spec_of(BAYES), version=_VERSION, smoke=_SMOKE, namespace="default", kube=kube, gateway=place)  # type: ignore[arg-type]
+
+
 _NO_ROUTE: Answer = (404, {}, "")
 
 
@@ -100,14 +105,7 @@ def test_a_version_is_applied_asked_and_named_as_challenger(gateway: Callable[..
 def test_deploying_twice_changes_nothing(gateway: Callable[..., _Gateway]) -> None:
     kube, server = Objects(), gateway(_answer(7))
     for _ in range(2):
-        deploy(
-            spec_of(BAYES),
-            version=_VERSION,
-            smoke=_SMOKE,
-            namespace="default",
-            kube=kube,  # type: ignore[arg-type]
-            gateway=server.place,
-        )
+        _deploy(kube, server)
     assert kube.calls == [
         "apply InferenceService digits-v2",
         "create Turnout digits",
@@ -126,28 +124,14 @@ def test_a_name_that_serves_another_model_is_left_alone(
     kube, server = Objects(other), gateway(_answer(7))
     says = rf"InferenceService default/digits-v2 serves another model \({serves}, wanted sha256:ab\).*; delete"
     with pytest.raises(Conflict, match=says):
-        deploy(
-            spec_of(BAYES),
-            version=_VERSION,
-            smoke=_SMOKE,
-            namespace="default",
-            kube=kube,  # type: ignore[arg-type]
-            gateway=server.place,
-        )
+        _deploy(kube, server)
     assert (kube.calls, server.asked) == ([], [])
 
 
 def test_a_version_that_does_not_become_ready_is_no_challenger(gateway: Callable[..., _Gateway]) -> None:
     kube = Objects(ready=False)
     with pytest.raises(Failed, match="did not reach condition Ready"):
-        deploy(
-            spec_of(BAYES),
-            version=_VERSION,
-            smoke=_SMOKE,
-            namespace="default",
-            kube=kube,  # type: ignore[arg-type]
-            gateway=gateway(_answer(7)).place,
-        )
+        _deploy(kube, gateway(_answer(7)))
     assert ("Turnout", "digits") not in kube.objects
 
 
