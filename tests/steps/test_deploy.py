@@ -122,7 +122,7 @@ def test_a_name_that_serves_another_model_is_left_alone(
     other = service("digits-v2", uri="file:///models/other", digest="")
     other["metadata"]["annotations"] = annotations
     kube, server = Objects(other), gateway(_answer(7))
-    says = rf"InferenceService default/digits-v2 serves another model \({serves}, wanted sha256:ab\).*; delete"
+    says = rf"InferenceService default/digits-v2 serves another model \({serves}, wanted sha256:ab\).*; register under"
     with pytest.raises(Conflict, match=says):
         _deploy(kube, server)
     assert (kube.calls, server.asked) == ([], [])

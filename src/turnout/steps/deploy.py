@@ -123,8 +123,8 @@ def _check_free(version: Version, *, namespace: str, kube: Kube) -> None:
     if digest != version.digest:
         raise Conflict(
             f"InferenceService {namespace}/{version.name} serves another model ({digest}, wanted {version.digest}): "
-            "was the model registry begun anew? A version is never replaced; delete that InferenceService, "
-            "or register under another name"
+            "was the model registry begun anew? A version is never replaced; register under another name, "
+            "or delete that InferenceService if nobody is served by it"
         )
 
 
